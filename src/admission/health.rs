@@ -1,0 +1,116 @@
+//! The admin port: is it alive, is it ready, what does it count.
+
+use std::{
+    sync::{
+        Arc, Mutex, PoisonError,
+        atomic::{AtomicBool, Ordering},
+    },
+    time::SystemTime,
+};
+
+use axum::{
+    Router,
+    extract::State,
+    response::{IntoResponse as _, Response},
+    routing::get,
+};
+use hyper::{StatusCode, header::CONTENT_TYPE};
+
+use super::gate::NamespaceModes;
+use crate::{telemetry::Metrics, tls::Certificates};
+
+/// What readiness depends on, and what it tells.
+#[derive(Debug)]
+pub struct Health {
+    namespaces: NamespaceModes,
+    certificates: Arc<Certificates>,
+    draining: AtomicBool,
+    refusals: Mutex<Vec<(&'static str, String)>>,
+}
+
+impl Health {
+    /// The health of a server with these parts.
+    #[must_use]
+    pub fn new(namespaces: NamespaceModes, certificates: Arc<Certificates>) -> Self {
+        Self {
+            namespaces,
+            certificates,
+            draining: AtomicBool::new(false),
+            refusals: Mutex::default(),
+        }
+    }
+
+    /// From now on the server is not ready: it is about to stop.
+    pub fn drain(&self) {
+        self.draining.store(true, Ordering::Release);
+    }
+
+    /// What could not be reloaded, so that an older one had to stay: its name and the error.
+    pub fn refused(&self, refusals: Vec<(&'static str, String)>) {
+        *self.refusals.lock().unwrap_or_else(PoisonError::into_inner) = refusals;
+    }
+
+    /// Whether requests should be sent here, and why, a line for each part.
+    #[must_use]
+    pub fn ready(&self, now: SystemTime) -> (bool, String) {
+        let namespaces = match &self.namespaces {
+            NamespaceModes::Standalone => Ok("standalone"),
+            NamespaceModes::Watched(namespaces) if namespaces.is_synced() => Ok("ok"),
+            NamespaceModes::Watched(_) => Err("not listed yet"),
+        };
+        let certificate = if self.certificates.is_valid_at(now) {
+            Ok("ok")
+        } else {
+            Err("expired")
+        };
+        let draining = if self.draining.load(Ordering::Acquire) {
+            Err("stopping")
+        } else {
+            Ok("ok")
+        };
+        let parts = [
+            ("namespaces", namespaces),
+            ("certificate", certificate),
+            ("server", draining),
+        ];
+        let mut lines: Vec<String> = parts
+            .iter()
+            .map(|(part, state)| format!("{part}: {}", state.unwrap_or_else(|state| state)))
+            .collect();
+        // An old one that still works is no reason to turn requests away.
+        let refusals = self.refusals.lock().unwrap_or_else(PoisonError::into_inner);
+        lines.extend(refusals.iter().map(|(what, error)| {
+            format!("{what}: the newest is refused, an older one is in use: {error}")
+        }));
+        (
+            parts.iter().all(|(_, state)| state.is_ok()),
+            lines.join("\n") + "\n",
+        )
+    }
+}
+
+/// `GET /healthz`, `/readyz`, `/metrics`.
+pub fn admin_router(health: Arc<Health>, metrics: Arc<Metrics>) -> Router {
+    Router::new()
+        .route("/healthz", get(async || "ok\n"))
+        .route("/readyz", get(readyz))
+        .route("/metrics", get(render))
+        .with_state((health, metrics))
+}
+
+type Admin = State<(Arc<Health>, Arc<Metrics>)>;
+
+async fn readyz(State((health, _)): Admin) -> Response {
+    let (ready, text) = health.ready(SystemTime::now());
+    let status = if ready {
+        StatusCode::OK
+    } else {
+        StatusCode::SERVICE_UNAVAILABLE
+    };
+    (status, text).into_response()
+}
+
+async fn render(State((_, metrics)): Admin) -> Response {
+    let kind = "application/openmetrics-text; version=1.0.0; charset=utf-8";
+    ([(CONTENT_TYPE, kind)], metrics.render()).into_response()
+}

@@ -1,0 +1,19 @@
+//! The webhook: wire types, HTTPS server, and the answer to each review.
+//!
+//! A request's way: [`server`] accepts the connection, [`router`] reads a bounded body, [`Gate`] answers it from one
+//! snapshot of policy and profiles. No disk, registry or API call is made on the way, and the webhook writes nothing.
+
+mod body;
+mod gate;
+mod health;
+mod response;
+mod review;
+mod router;
+mod server;
+
+pub use gate::{Evaluation, Gate, NamespaceModes};
+pub use health::{Health, admin_router};
+pub use response::Answer;
+pub use review::{BadReview, ReviewRequest};
+pub use router::{RequestLimits, webhook_router};
+pub use server::{ServerLimits, Shutdown, serve};

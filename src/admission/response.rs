@@ -1,0 +1,73 @@
+//! The answer to a review, as the API server reads it.
+
+use serde::Serialize;
+
+/// The answer to a review.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Answer {
+    /// The request's `uid`.
+    pub uid: String,
+    /// Why it is denied; `None` lets it in.
+    pub denial: Option<String>,
+    /// Shown to the user by `kubectl`.
+    pub warnings: Vec<String>,
+    /// Key and value, for the API server's audit log; the API server puts the webhook's name before the key.
+    pub audit_annotations: Vec<(&'static str, String)>,
+}
+
+impl Answer {
+    /// The `AdmissionReview` that carries this answer, as JSON.
+    pub fn to_json(&self) -> Result<Vec<u8>, serde_json::Error> {
+        let status = self.denial.as_deref().map(|message| Status {
+            code: 403,
+            reason: "Forbidden",
+            message,
+        });
+        serde_json::to_vec(&Review {
+            api_version: "admission.k8s.io/v1",
+            kind: "AdmissionReview",
+            response: Response {
+                uid: &self.uid,
+                allowed: self.denial.is_none(),
+                status,
+                warnings: &self.warnings,
+                audit_annotations: AuditAnnotations(&self.audit_annotations),
+            },
+        })
+    }
+}
+
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct Review<'a> {
+    api_version: &'static str,
+    kind: &'static str,
+    response: Response<'a>,
+}
+
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct Response<'a> {
+    uid: &'a str,
+    allowed: bool,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    status: Option<Status<'a>>,
+    #[serde(skip_serializing_if = "<[_]>::is_empty")]
+    warnings: &'a [String],
+    audit_annotations: AuditAnnotations<'a>,
+}
+
+#[derive(Serialize)]
+struct Status<'a> {
+    code: u16,
+    reason: &'static str,
+    message: &'a str,
+}
+
+struct AuditAnnotations<'a>(&'a [(&'static str, String)]);
+
+impl Serialize for AuditAnnotations<'_> {
+    fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_map(self.0.iter().map(|(key, value)| (key, value)))
+    }
+}

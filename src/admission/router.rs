@@ -1,0 +1,186 @@
+//! The webhook's routes: from an HTTP request to the gate and back.
+
+use std::{
+    panic::{AssertUnwindSafe, catch_unwind},
+    sync::Arc,
+    time::{Duration, Instant},
+};
+
+use axum::{
+    Router,
+    body::{Body, Bytes},
+    extract::{Request, State},
+    response::{IntoResponse as _, Response},
+    routing::post,
+};
+use hyper::{
+    StatusCode,
+    header::{CONTENT_TYPE, RETRY_AFTER},
+};
+use tokio::sync::Semaphore;
+
+use super::{
+    body::{BodyError, BodyReader},
+    gate::{Evaluation, Gate, NamespaceModes, Unseen},
+    review::BadReview,
+};
+use crate::telemetry::{Metrics, RequestLabels};
+
+/// How much a webhook takes on.
+#[derive(Clone, Copy, Debug)]
+pub struct RequestLimits {
+    /// Requests answered at the same time; more are turned away.
+    pub in_flight: usize,
+    /// Bytes of one body.
+    pub body: usize,
+    /// Bytes of all bodies together.
+    pub bodies: usize,
+    /// How long reading a body may take.
+    pub body_time: Duration,
+    /// How long a namespace that was just created is waited for. Well under the `timeoutSeconds` of 5.
+    pub namespace_wait: Duration,
+}
+
+impl Default for RequestLimits {
+    fn default() -> Self {
+        Self {
+            in_flight: 256,
+            body: 4 << 20,
+            bodies: 16 << 20,
+            body_time: Duration::from_secs(4),
+            namespace_wait: Duration::from_secs(1),
+        }
+    }
+}
+
+struct Webhook {
+    gate: Arc<Gate>,
+    metrics: Arc<Metrics>,
+    bodies: BodyReader,
+    slots: Semaphore,
+    namespace_wait: Duration,
+}
+
+/// `POST /validate`.
+pub fn webhook_router(gate: Arc<Gate>, metrics: Arc<Metrics>, limits: RequestLimits) -> Router {
+    let webhook = Webhook {
+        gate,
+        metrics,
+        bodies: BodyReader::new(limits.body, limits.bodies, limits.body_time),
+        slots: Semaphore::new(limits.in_flight),
+        namespace_wait: limits.namespace_wait,
+    };
+    Router::new()
+        .route("/validate", post(validate))
+        .with_state(Arc::new(webhook))
+}
+
+/// Why a request is not answered with a review.
+#[derive(Debug, thiserror::Error)]
+enum Refusal {
+    #[error(transparent)]
+    Body(#[from] BodyError),
+    #[error("internal error, see the log")]
+    Internal,
+    #[error("too many requests at once, try again")]
+    Overloaded,
+    #[error(transparent)]
+    Review(#[from] BadReview),
+}
+
+/// LIMIT: bodies from here on are judged on a thread of their own, as that may take over a millisecond.
+const LARGE_BODY: usize = 128 * 1024;
+
+async fn validate(State(webhook): State<Arc<Webhook>>, request: Request) -> Response {
+    let started = Instant::now();
+    webhook.metrics.in_flight.inc();
+    let answer = webhook.answer(request).await;
+    webhook.metrics.in_flight.dec();
+    let response = match answer {
+        Ok((json, labels)) => {
+            webhook.metrics.requests.get_or_create(&labels).inc();
+            ([(CONTENT_TYPE, "application/json")], json).into_response()
+        }
+        Err(refusal) => webhook.refuse(&refusal),
+    };
+    webhook
+        .metrics
+        .latency
+        .observe(started.elapsed().as_secs_f64());
+    response
+}
+
+impl Webhook {
+    async fn answer(
+        self: &Arc<Self>,
+        request: Request,
+    ) -> Result<(Vec<u8>, RequestLabels), Refusal> {
+        let _slot = self.slots.try_acquire().map_err(|_| Refusal::Overloaded)?;
+
+        let (body, _memory) = self.bodies.read(request.into_body()).await?;
+        let mut evaluation = self.evaluate(&body, Unseen::Report).await?;
+        if let (Evaluation::NamespaceUnseen(namespace), NamespaceModes::Watched(namespaces)) =
+            (&evaluation, &self.gate.namespaces)
+        {
+            namespaces.wait_for(namespace, self.namespace_wait).await;
+            evaluation = self.evaluate(&body, Unseen::UseDefault).await?;
+        }
+        match evaluation {
+            Evaluation::Answered(answer, labels) => {
+                Ok((answer.to_json().map_err(|_| Refusal::Internal)?, labels))
+            }
+            Evaluation::NamespaceUnseen(_) => Err(Refusal::Internal),
+        }
+    }
+
+    async fn evaluate(
+        self: &Arc<Self>,
+        body: &Bytes,
+        unseen: Unseen,
+    ) -> Result<Evaluation, Refusal> {
+        if body.len() < LARGE_BODY {
+            return self.evaluate_here(body, unseen);
+        }
+        let (webhook, body) = (Arc::clone(self), body.clone());
+        let task = tokio::task::spawn_blocking(move || webhook.evaluate_here(&body, unseen));
+        task.await.map_err(|_| Refusal::Internal)?
+    }
+
+    /// A defect must not take down the connection, which the API server shares among all its requests.
+    fn evaluate_here(&self, body: &[u8], unseen: Unseen) -> Result<Evaluation, Refusal> {
+        if let Ok(evaluation) = catch_unwind(AssertUnwindSafe(|| self.gate.evaluate(body, unseen)))
+        {
+            return Ok(evaluation?);
+        }
+        tracing::error!("a request could not be answered: this is a defect, please report it");
+        Err(Refusal::Internal)
+    }
+
+    fn refuse(&self, refusal: &Refusal) -> Response {
+        let status = match refusal {
+            Refusal::Body(BodyError::Broken) | Refusal::Review(_) => StatusCode::BAD_REQUEST,
+            Refusal::Body(BodyError::Slow) => StatusCode::REQUEST_TIMEOUT,
+            Refusal::Body(BodyError::TooLarge(_)) => StatusCode::PAYLOAD_TOO_LARGE,
+            Refusal::Body(BodyError::Busy) | Refusal::Overloaded => StatusCode::SERVICE_UNAVAILABLE,
+            Refusal::Internal => StatusCode::INTERNAL_SERVER_ERROR,
+        };
+        let mut response = (status, format!("{refusal}\n")).into_response();
+        if status == StatusCode::SERVICE_UNAVAILABLE {
+            self.metrics.shed.inc();
+            // The API server's client waits so long and asks again, within its own timeout.
+            response
+                .headers_mut()
+                .insert(RETRY_AFTER, hyper::header::HeaderValue::from_static("1"));
+        } else {
+            tracing::warn!(status = status.as_u16(), error = %refusal, "not answered");
+            let labels = RequestLabels {
+                operation: "none",
+                kind: "none",
+                verdict: "error",
+                mode: "none",
+            };
+            self.metrics.requests.get_or_create(&labels).inc();
+        }
+        response.map(Body::new)
+    }
+}

@@ -1,0 +1,366 @@
+//! Manifests: YAML or JSON text to objects, each as the JSON that the API server would see, with the place of every field.
+
+use std::fmt;
+
+use serde::{
+    Deserialize, Deserializer, Serialize, Serializer,
+    de::{MapAccess, SeqAccess, Visitor},
+};
+use serde_saphyr::{Location, Options, Spanned};
+
+use crate::{
+    report::{Place, text::sentence},
+    verdict::{FieldPath, Segment},
+};
+
+/// A file that cannot be read as manifests.
+#[derive(Debug, thiserror::Error)]
+#[error("{file}:{line}:{column}: {message}")]
+pub(super) struct ManifestError {
+    file: String,
+    line: u64,
+    column: u64,
+    message: String,
+}
+
+/// An object of a manifest.
+pub(super) struct Object<'f> {
+    file: &'f str,
+    /// Its group (`""` for the core) and kind; empty where it does not say.
+    pub(super) group: String,
+    pub(super) kind: String,
+    node: Spanned<Node>,
+}
+
+/// The objects of a file, in its order; those of a List one by one.
+pub(super) fn objects<'f>(file: &'f str, text: &str) -> Result<Vec<Object<'f>>, ManifestError> {
+    let documents: Vec<Spanned<Node>> = serde_saphyr::from_multiple_with_options(text, options())
+        .map_err(|error| {
+        let location = error.location().unwrap_or(Location::UNKNOWN);
+        let message = error.without_snippet().to_string();
+        let message = message.split(" at line ").next().unwrap_or_default();
+        let message = sentence(message.trim_start_matches("error: "));
+        ManifestError {
+            file: file.to_owned(),
+            line: location.line(),
+            column: location.column(),
+            message,
+        }
+    })?;
+    let mut objects = Vec::new();
+    // Lists may hold lists: a stack, not recursion.
+    let mut waiting: Vec<(Spanned<Node>, Option<TypeMeta>)> = documents
+        .into_iter()
+        .rev()
+        .map(|node| (node, None))
+        .collect();
+    while let Some((mut node, inherited)) = waiting.pop() {
+        let own = TypeMeta::of(&node.value);
+        let TypeMeta { group, kind } = if own.kind.is_empty() {
+            inherited.unwrap_or(own)
+        } else {
+            own
+        };
+        match kind
+            .strip_suffix("List")
+            .and_then(|item| Some((item, node.value.take_list("items")?)))
+        {
+            Some((item, items)) => {
+                // Items of a PodList need not say that they are Pods.
+                let inherited = TypeMeta {
+                    group,
+                    kind: item.to_owned(),
+                };
+                waiting.extend(
+                    items
+                        .into_iter()
+                        .rev()
+                        .map(|node| (node, Some(inherited.clone()))),
+                );
+            }
+            None => objects.push(Object {
+                file,
+                group,
+                kind,
+                node,
+            }),
+        }
+    }
+    Ok(objects)
+}
+
+/// LIMIT: what a file may unfold to, aliases included: enough for a dump of a large cluster.
+fn options() -> Options {
+    serde_saphyr::options! {
+        with_snippet: false,
+        budget: serde_saphyr::budget! { max_events: 20_000_000, max_nodes: 10_000_000, max_documents: 100_000 },
+    }
+}
+
+#[derive(Clone, Debug)]
+struct TypeMeta {
+    group: String,
+    kind: String,
+}
+
+impl TypeMeta {
+    fn of(node: &Node) -> Self {
+        let api_version = node.text("apiVersion").unwrap_or_default();
+        let group = api_version.split_once('/').map_or("", |(group, _)| group);
+        Self {
+            group: group.to_owned(),
+            kind: node.text("kind").unwrap_or_default().to_owned(),
+        }
+    }
+}
+
+impl Object<'_> {
+    /// The object as JSON text.
+    pub(super) fn to_json(&self) -> serde_json::Result<String> {
+        serde_json::to_string(&self.node.value)
+    }
+
+    /// `metadata.NAME`, where it is a string.
+    pub(super) fn metadata(&self, name: &str) -> &str {
+        let metadata = self
+            .node
+            .value
+            .field("metadata")
+            .map(|(_, metadata)| &metadata.value);
+        metadata
+            .and_then(|metadata| metadata.text(name))
+            .unwrap_or_default()
+    }
+
+    /// Where the object begins.
+    pub(super) fn place(&self) -> Place {
+        self.at(self.node.referenced)
+    }
+
+    /// Where a field stands, or as much of its path as there is.
+    pub(super) fn place_of(&self, path: &FieldPath) -> Place {
+        let (mut node, mut location) = (&self.node, self.node.referenced);
+        for segment in path.segments() {
+            let next = match (segment, &node.value) {
+                (Segment::Index(index), Node::List(list)) => {
+                    list.get(*index).map(|item| (item.referenced, item))
+                }
+                (Segment::Key(key), value) => {
+                    value.field(key).map(|(key, value)| (key.referenced, value))
+                }
+                (Segment::Index(_), _) => None,
+            };
+            let Some((place, inner)) = next else { break };
+            (node, location) = (inner, place);
+        }
+        self.at(location)
+    }
+
+    fn at(&self, location: Location) -> Place {
+        let number = |number: u64| usize::try_from(number).unwrap_or(usize::MAX);
+        Place {
+            file: self.file.to_owned(),
+            line: number(location.line()),
+            column: number(location.column()),
+        }
+    }
+}
+
+/// A YAML node.
+enum Node {
+    Bool(bool),
+    Float(f64),
+    List(Vec<Spanned<Node>>),
+    Map(Vec<(Spanned<String>, Spanned<Node>)>),
+    Null,
+    Signed(i64),
+    Text(String),
+    Unsigned(u64),
+}
+
+impl Node {
+    fn field(&self, name: &str) -> Option<(&Spanned<String>, &Spanned<Node>)> {
+        let Node::Map(fields) = self else { return None };
+        fields
+            .iter()
+            .find(|(key, _)| key.value == name)
+            .map(|(key, value)| (key, value))
+    }
+
+    fn text(&self, name: &str) -> Option<&str> {
+        match &self.field(name)?.1.value {
+            Node::Text(text) => Some(text),
+            _ => None,
+        }
+    }
+
+    fn take_list(&mut self, name: &str) -> Option<Vec<Spanned<Node>>> {
+        let Node::Map(fields) = self else { return None };
+        match &mut fields
+            .iter_mut()
+            .find(|(key, _)| key.value == name)?
+            .1
+            .value
+        {
+            Node::List(list) => Some(std::mem::take(list)),
+            Node::Null => Some(Vec::new()),
+            _ => None,
+        }
+    }
+}
+
+impl<'de> Deserialize<'de> for Node {
+    fn deserialize<D: Deserializer<'de>>(reader: D) -> Result<Self, D::Error> {
+        reader.deserialize_any(NodeVisitor)
+    }
+}
+
+struct NodeVisitor;
+
+impl<'de> Visitor<'de> for NodeVisitor {
+    type Value = Node;
+
+    fn expecting(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        out.write_str("any YAML value")
+    }
+    fn visit_bool<E>(self, value: bool) -> Result<Node, E> {
+        Ok(Node::Bool(value))
+    }
+    fn visit_i64<E>(self, value: i64) -> Result<Node, E> {
+        Ok(Node::Signed(value))
+    }
+    fn visit_u64<E>(self, value: u64) -> Result<Node, E> {
+        Ok(Node::Unsigned(value))
+    }
+    fn visit_f64<E>(self, value: f64) -> Result<Node, E> {
+        Ok(Node::Float(value))
+    }
+    fn visit_str<E>(self, value: &str) -> Result<Node, E> {
+        Ok(Node::Text(value.to_owned()))
+    }
+    fn visit_unit<E>(self) -> Result<Node, E> {
+        Ok(Node::Null)
+    }
+    fn visit_none<E>(self) -> Result<Node, E> {
+        Ok(Node::Null)
+    }
+    fn visit_seq<A: SeqAccess<'de>>(self, mut list: A) -> Result<Node, A::Error> {
+        let mut items = Vec::new();
+        while let Some(item) = list.next_element()? {
+            items.push(item);
+        }
+        Ok(Node::List(items))
+    }
+    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Node, A::Error> {
+        let mut fields = Vec::new();
+        while let Some(field) = map.next_entry()? {
+            fields.push(field);
+        }
+        Ok(Node::Map(fields))
+    }
+}
+
+impl Serialize for Node {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        match self {
+            Self::Bool(value) => serializer.serialize_bool(*value),
+            Self::Float(value) => serializer.serialize_f64(*value),
+            Self::List(list) => serializer.collect_seq(list.iter().map(|item| &item.value)),
+            Self::Map(fields) => {
+                serializer.collect_map(fields.iter().map(|(key, value)| (&key.value, &value.value)))
+            }
+            Self::Null => serializer.serialize_unit(),
+            Self::Signed(value) => serializer.serialize_i64(*value),
+            Self::Text(text) => serializer.serialize_str(text),
+            Self::Unsigned(value) => serializer.serialize_u64(*value),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::objects;
+    use crate::verdict::FieldPath;
+
+    #[test]
+    fn documents_and_lists_become_objects() {
+        let text = "# comment\n---\nkind: Pod\napiVersion: v1\n---\n---\napiVersion: v1\nkind: List\nitems:\n\
+            - kind: Deployment\n  apiVersion: apps/v1\n- apiVersion: v1\n  kind: PodList\n  items: [{metadata: {name: a}}]\n";
+        let found = objects("f", text).unwrap();
+        let shown: Vec<String> = found
+            .iter()
+            .map(|object| format!("{}/{}:{}", object.group, object.kind, object.place().line))
+            .collect();
+        assert_eq!(shown, ["/Pod:3", "apps/Deployment:10", "/Pod:14"]);
+        assert_eq!(found[2].to_json().unwrap(), r#"{"metadata":{"name":"a"}}"#);
+        assert_eq!(found[2].metadata("name"), "a");
+    }
+
+    #[test]
+    fn values_read_as_kubernetes_reads_them() {
+        let text = "a: yes\nb: 'yes'\nc: ~\nd: 0x10\ne: 1e3\nf: &x [1, -1]\ng: *x\nh: |\n  t\ni: 18446744073709551615\nj: on\n1: k";
+        let [object] = &objects("f", text).unwrap()[..] else {
+            panic!()
+        };
+        let expected = r#"{"a":true,"b":"yes","c":null,"d":16,"e":1000.0,"f":[1,-1],"g":[1,-1],"h":"t\n","i":18446744073709551615,"j":true,"1":"k"}"#;
+        assert_eq!(object.to_json().unwrap(), expected);
+    }
+
+    #[test]
+    fn json_is_yaml_with_tabs() {
+        let [object] =
+            &objects("f", "{\n\t\"kind\": \"Pod\",\n\t\"a\": \"\\u00e4\\/\"\n}\n").unwrap()[..]
+        else {
+            panic!()
+        };
+        assert_eq!(
+            (object.kind.as_str(), object.to_json().unwrap().as_str()),
+            ("Pod", r#"{"kind":"Pod","a":"ä/"}"#)
+        );
+    }
+
+    #[test]
+    fn a_field_is_found_or_the_nearest_above_it() {
+        let text = "spec:\n  containers:\n  - name: a\n  - name: b\n    securityContext:\n      privileged: true\n";
+        let [object] = &objects("f", text).unwrap()[..] else {
+            panic!()
+        };
+        let container = FieldPath::of(&["spec", "containers"]).index(1);
+        assert_eq!(object.place_of(&container).line, 4);
+        let place = object.place_of(&container.clone().key("securityContext").key("privileged"));
+        assert_eq!((place.line, place.column), (6, 7));
+        assert_eq!(
+            object.place_of(&container.key("nothing").key("there")).line,
+            4
+        );
+    }
+
+    #[test]
+    fn broken_files_are_told_with_their_place() {
+        for text in [
+            "a: [",
+            "a: b: c\n",
+            "{{ .Values.x }}: y",
+            "a: 1\na: 2\n",
+            "a: *nope",
+            &"[".repeat(100_000),
+        ] {
+            let error = objects("f", text).err().unwrap().to_string();
+            assert!(
+                error.starts_with("f:") && !error.contains('\n') && error.len() < 400,
+                "{error}"
+            );
+        }
+    }
+
+    #[test]
+    fn an_alias_bomb_ends_early() {
+        let mut text = "a0: &a0 [x, x, x, x, x, x, x, x, x, x]\n".to_owned();
+        for level in 1..10 {
+            let before = level - 1;
+            let aliases = vec![format!("*a{before}"); 10].join(", ");
+            text = format!("{text}a{level}: &a{level} [{aliases}]\n");
+        }
+        assert!(objects("f", &text).is_err());
+    }
+}

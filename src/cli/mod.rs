@@ -1,0 +1,149 @@
+//! The command line: one file per subcommand.
+//!
+//! Exit codes: 0 fine · 1 the policy says no · 2 could not do it (usage, unreadable, network). A closed pipe on standard
+//! output is fine.
+
+mod check;
+mod completions;
+mod config;
+mod demo;
+mod manifest;
+mod profiles;
+mod reload;
+mod serve;
+
+use std::{
+    io::{self, Write as _},
+    process::ExitCode,
+};
+
+use clap::{Parser, Subcommand, ValueEnum};
+
+use crate::{
+    compare::Baseline,
+    report::text::sentence,
+    telemetry::{LogFormat, start_logging},
+    tls::install_provider,
+    verdict::Mode,
+};
+
+/// The AppArmor gate of a Kubernetes cluster.
+///
+/// A custom AppArmor profile replaces the container runtime's default profile, so a careless one makes a pod weaker.
+/// Armorgate refuses pods that would run with less than that default: as an admission webhook (`serve`), and offline with
+/// the same verdicts (`check`).
+#[derive(Debug, Parser)]
+#[command(
+    name = "armorgate",
+    version,
+    propagate_version = true,
+    max_term_width = 110,
+    arg_required_else_help = true
+)]
+#[command(
+    after_help = "Exit codes: 0 fine, 1 the policy says no, 2 could not do it.\n\nBegin with: armorgate demo"
+)]
+struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    Check(check::Check),
+    Completions(completions::Completions),
+    Demo(demo::Demo),
+    Serve(serve::Serve),
+}
+
+/// What a command came to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Done {
+    /// All is fine.
+    Fine,
+    /// The policy says no.
+    Refused,
+}
+
+/// Runs the program on the process's arguments.
+#[must_use]
+pub fn run() -> ExitCode {
+    install_provider();
+    let cli = Cli::parse();
+    let done = match cli.command {
+        Command::Check(check) => check.run(),
+        Command::Completions(completions) => completions.run(),
+        Command::Demo(demo) => demo.run(),
+        Command::Serve(serve) => {
+            start_logging(LogFormat::detect());
+            serve.run()
+        }
+    };
+    match done {
+        Ok(Done::Fine) => ExitCode::SUCCESS,
+        Ok(Done::Refused) => ExitCode::from(1),
+        Err(error) if is_closed_pipe(&error) => ExitCode::SUCCESS,
+        Err(error) => {
+            let causes: Vec<String> = error
+                .chain()
+                .map(|cause| sentence(&cause.to_string()))
+                .collect();
+            let _ = writeln!(io::stderr(), "error: {}", causes.join(": "));
+            ExitCode::from(2)
+        }
+    }
+}
+
+fn is_closed_pipe(error: &anyhow::Error) -> bool {
+    let io_error = error.downcast_ref::<io::Error>();
+    io_error.is_some_and(|error| error.kind() == io::ErrorKind::BrokenPipe)
+}
+
+/// Writes to standard output.
+fn print(text: &str) -> io::Result<()> {
+    let mut out = io::stdout().lock();
+    out.write_all(text.as_bytes())?;
+    out.flush()
+}
+
+/// The modes, as an option takes them.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+enum ModeName {
+    /// Deny what fails
+    Enforce,
+    /// Allow, with warnings
+    Warn,
+    /// Allow in silence
+    Audit,
+}
+
+impl From<ModeName> for Mode {
+    fn from(name: ModeName) -> Self {
+        match name {
+            ModeName::Audit => Self::Audit,
+            ModeName::Enforce => Self::Enforce,
+            ModeName::Warn => Self::Warn,
+        }
+    }
+}
+
+/// The baselines, as an option takes them.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+enum BaselineName {
+    /// `cri-containerd.apparmor.d`
+    Containerd,
+    /// crio-default
+    Crio,
+    /// docker-default
+    Docker,
+}
+
+impl From<BaselineName> for Baseline {
+    fn from(name: BaselineName) -> Self {
+        match name {
+            BaselineName::Containerd => Self::Containerd,
+            BaselineName::Crio => Self::Crio,
+            BaselineName::Docker => Self::Docker,
+        }
+    }
+}

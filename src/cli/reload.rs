@@ -1,0 +1,203 @@
+//! Looks at certificate, configuration and profiles on a timer, and swaps in what is new and sound.
+//!
+//! A timer follows mounted Secrets and ConfigMaps, which change by swapping a symlink. What is broken is refused once per
+//! content: the older one stays in use, `/readyz` and a metric tell.
+
+use std::{
+    fs,
+    path::PathBuf,
+    sync::Arc,
+    time::{Duration, SystemTime, UNIX_EPOCH},
+};
+
+use super::{config, profiles};
+use crate::{
+    admission::{Gate, Health},
+    telemetry::{Metrics, ReloadLabels},
+    tls::{Certificates, Renewal},
+    verdict::{ProfileTexts, Profiles},
+};
+
+/// What is looked at.
+pub(super) struct Sources {
+    pub(super) config: Option<PathBuf>,
+    pub(super) profiles: Vec<PathBuf>,
+    pub(super) certificates: Arc<Certificates>,
+}
+
+/// Keeps a gate's inputs current.
+pub(super) struct Reloader {
+    sources: Sources,
+    gate: Arc<Gate>,
+    health: Arc<Health>,
+    metrics: Arc<Metrics>,
+    seen_profiles: Vec<Stamp>,
+    config_refusal: Option<String>,
+    profiles_refusal: Option<String>,
+}
+
+/// A profile file as it was: a swapped ConfigMap shows in time and size.
+type Stamp = (PathBuf, SystemTime, u64);
+
+impl Reloader {
+    /// A reloader of inputs that have just been loaded.
+    pub(super) fn new(
+        sources: Sources,
+        gate: Arc<Gate>,
+        health: Arc<Health>,
+        metrics: Arc<Metrics>,
+    ) -> Self {
+        let seen_profiles = stamps(&sources.profiles);
+        Self {
+            sources,
+            gate,
+            health,
+            metrics,
+            seen_profiles,
+            config_refusal: None,
+            profiles_refusal: None,
+        }
+    }
+
+    /// Says what was loaded first.
+    pub(super) fn announce(&self, texts: &ProfileTexts) {
+        self.count_profiles(texts);
+        self.tell();
+    }
+
+    /// Looks for ever.
+    pub(super) async fn run(mut self, every: Duration) {
+        let mut ticks = tokio::time::interval(every);
+        ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+        ticks.tick().await;
+        loop {
+            ticks.tick().await;
+            // Files may be slow, and parsing many profiles takes a while.
+            let looked = tokio::task::spawn_blocking(move || {
+                self.look(SystemTime::now());
+                self
+            });
+            match looked.await {
+                Ok(reloader) => self = reloader,
+                Err(error) => {
+                    tracing::error!(%error, "nothing is reloaded any more: this is a defect, please report it");
+                    return;
+                }
+            }
+        }
+    }
+
+    fn look(&mut self, now: SystemTime) {
+        match self.sources.certificates.renew(now) {
+            Renewal::Refused(error) => self.refused("certificate", &error.to_string()),
+            Renewal::Renewed => self.accepted("certificate"),
+            Renewal::Unchanged => {}
+        }
+        self.look_at_config();
+        self.look_at_profiles();
+        self.tell();
+    }
+
+    fn look_at_config(&mut self) {
+        let new = match config::load(self.sources.config.as_deref()) {
+            Ok(policy) if policy == **self.gate.policy.load() => {
+                self.config_refusal = None;
+                return;
+            }
+            Ok(policy) => {
+                self.gate.policy.store(Arc::new(policy));
+                self.accepted("config");
+                None
+            }
+            Err(error) => Some(error.to_string()),
+        };
+        if let Some(error) = new
+            .as_ref()
+            .filter(|error| self.config_refusal.as_ref() != Some(*error))
+        {
+            self.refused("config", error);
+        }
+        self.config_refusal = new;
+    }
+
+    fn look_at_profiles(&mut self) {
+        let stamps = stamps(&self.sources.profiles);
+        if stamps == self.seen_profiles {
+            return;
+        }
+        self.seen_profiles = stamps;
+        self.profiles_refusal = match profiles::load(&self.sources.profiles) {
+            Ok(texts) => {
+                self.count_profiles(&texts);
+                let profiles: Arc<dyn Profiles> = Arc::new(texts);
+                self.gate.profiles.store(Arc::new(profiles));
+                self.accepted("profiles");
+                None
+            }
+            Err(error) => {
+                self.refused("profiles", &error.to_string());
+                Some(error.to_string())
+            }
+        };
+    }
+
+    fn accepted(&self, what: &'static str) {
+        tracing::info!(what, "reloaded");
+        self.metrics
+            .reloads
+            .get_or_create(&ReloadLabels { what, result: "ok" })
+            .inc();
+    }
+
+    fn refused(&self, what: &'static str, error: &str) {
+        tracing::error!(what, error, "the new one is refused, the old one stays");
+        self.metrics
+            .reloads
+            .get_or_create(&ReloadLabels {
+                what,
+                result: "refused",
+            })
+            .inc();
+    }
+
+    fn count_profiles(&self, texts: &ProfileTexts) {
+        self.metrics
+            .profiles
+            .set(i64::try_from(texts.len()).unwrap_or(i64::MAX));
+    }
+
+    fn tell(&self) {
+        let certificates = &self.sources.certificates;
+        let expiry = certificates
+            .not_after()
+            .duration_since(UNIX_EPOCH)
+            .unwrap_or_default();
+        self.metrics.certificate_expiry.set(expiry.as_secs_f64());
+        let refusals = [
+            ("certificate", certificates.refusal()),
+            ("config", self.config_refusal.clone()),
+            ("profiles", self.profiles_refusal.clone()),
+        ];
+        let refusals: Vec<_> = refusals
+            .into_iter()
+            .filter_map(|(what, error)| Some((what, error?)))
+            .collect();
+        self.metrics.current.set(i64::from(refusals.is_empty()));
+        self.health.refused(refusals);
+    }
+}
+
+fn stamps(folders: &[PathBuf]) -> Vec<Stamp> {
+    let mut stamps: Vec<Stamp> = folders
+        .iter()
+        .filter_map(|folder| fs::read_dir(folder).ok())
+        .flatten()
+        .filter_map(|entry| {
+            let path = entry.ok()?.path();
+            let metadata = fs::metadata(&path).ok()?;
+            Some((path, metadata.modified().ok()?, metadata.len()))
+        })
+        .collect();
+    stamps.sort();
+    stamps
+}

@@ -1,0 +1,277 @@
+//! `armorgate serve`: the webhook.
+
+use std::{
+    fs,
+    io::Write as _,
+    net::SocketAddr,
+    path::PathBuf,
+    sync::Arc,
+    time::{Duration, SystemTime},
+};
+
+use anyhow::{Context as _, anyhow};
+use arc_swap::ArcSwap;
+use clap::Args;
+use tokio::{
+    net::TcpListener,
+    signal::unix::{Signal, SignalKind, signal},
+    task::JoinSet,
+};
+use tokio_rustls::TlsAcceptor;
+
+use super::{
+    Done, config, print, profiles,
+    reload::{Reloader, Sources},
+};
+use crate::{
+    admission::{
+        Gate, Health, NamespaceModes, RequestLimits, ServerLimits, Shutdown, admin_router, serve,
+        webhook_router,
+    },
+    cluster::{self, Namespaces},
+    telemetry::Metrics,
+    tls::{Authority, Certificates, Source, server_config},
+    verdict::Profiles,
+};
+
+/// Serve the admission webhook
+///
+/// Answers POST /validate over HTTPS, and GET /healthz, /readyz, /metrics on a plain port. Certificate, configuration
+/// and profiles are read again while serving; a broken new one leaves the old one in use, and /readyz and a metric tell.
+#[derive(Debug, Args)]
+#[command(after_help = "Examples:
+  armorgate serve --tls-cert tls.crt --tls-key tls.key --config config.yaml
+  armorgate serve --standalone --tls-self-signed localhost,127.0.0.1    to try it without a cluster")]
+pub(super) struct Serve {
+    /// Configuration file; without one, every default holds
+    #[arg(long, value_name = "FILE", env = "ARMORGATE_CONFIG")]
+    config: Option<PathBuf>,
+    /// Where to serve the webhook, over HTTPS
+    #[arg(
+        long,
+        value_name = "ADDRESS",
+        default_value = "0.0.0.0:8443",
+        env = "ARMORGATE_LISTEN"
+    )]
+    listen: SocketAddr,
+    /// Where to serve health and metrics, over plain HTTP
+    #[arg(
+        long,
+        value_name = "ADDRESS",
+        default_value = "0.0.0.0:8080",
+        env = "ARMORGATE_ADMIN_LISTEN"
+    )]
+    admin_listen: SocketAddr,
+    #[command(flatten)]
+    tls: TlsArgs,
+    /// Folders with the AppArmor profiles that the nodes hold
+    #[arg(
+        long,
+        value_name = "DIR",
+        env = "ARMORGATE_PROFILES",
+        value_delimiter = ','
+    )]
+    profiles: Vec<PathBuf>,
+    /// Decide from files alone: no cluster, so no namespace labels
+    #[arg(long, env = "ARMORGATE_STANDALONE")]
+    standalone: bool,
+    /// Seconds between looks at certificate, configuration and profiles
+    #[arg(long, value_name = "SECONDS", default_value_t = 10, value_parser = clap::value_parser!(u64).range(1..=3600), env = "ARMORGATE_RELOAD_SECONDS")]
+    reload_seconds: u64,
+    /// Seconds to go on serving after SIGTERM, not ready, until nobody sends requests here [default: 5, standalone: 0]
+    #[arg(long, value_name = "SECONDS", env = "ARMORGATE_DRAIN_SECONDS")]
+    drain_seconds: Option<u64>,
+}
+
+#[derive(Debug, Args)]
+#[expect(clippy::struct_field_names, reason = "the names of the options")]
+#[group(required = true, multiple = true)]
+struct TlsArgs {
+    /// Certificate chain, PEM, the server's own first
+    #[arg(
+        long,
+        value_name = "FILE",
+        requires = "tls_key",
+        conflicts_with = "tls_self_signed",
+        env = "ARMORGATE_TLS_CERT"
+    )]
+    tls_cert: Option<PathBuf>,
+    /// Its private key, PEM
+    #[arg(
+        long,
+        value_name = "FILE",
+        requires = "tls_cert",
+        conflicts_with = "tls_self_signed",
+        env = "ARMORGATE_TLS_KEY"
+    )]
+    tls_key: Option<PathBuf>,
+    /// Make a certificate for these DNS names and IP addresses, and print where its CA bundle is: for trying out
+    #[arg(
+        long,
+        value_name = "DNS,...",
+        value_delimiter = ',',
+        env = "ARMORGATE_TLS_SELF_SIGNED"
+    )]
+    tls_self_signed: Vec<String>,
+}
+
+impl TlsArgs {
+    fn source(&self, now: SystemTime) -> anyhow::Result<Source> {
+        if let (Some(chain), Some(key)) = (&self.tls_cert, &self.tls_key) {
+            return Ok(Source::Files {
+                chain: chain.clone(),
+                key: key.clone(),
+            });
+        }
+        let authority = Authority::new(now)?;
+        let path = write_bundle(authority.pem())
+            .context("cannot write the CA bundle to the temporary folder")?;
+        print(&format!("CA bundle: {}\n", path.display()))?;
+        Ok(Source::SelfSigned {
+            authority: Box::new(authority),
+            names: self.tls_self_signed.clone(),
+        })
+    }
+}
+
+/// Writes a file that stays: the API server's administrator needs it.
+fn write_bundle(pem: &str) -> anyhow::Result<PathBuf> {
+    let mut file = tempfile::Builder::new()
+        .prefix("armorgate-ca-")
+        .suffix(".pem")
+        .tempfile()?;
+    file.write_all(pem.as_bytes())?;
+    let (_, path) = file.keep()?;
+    Ok(fs::canonicalize(path)?)
+}
+
+impl Serve {
+    pub(super) fn run(&self) -> anyhow::Result<Done> {
+        let runtime = tokio::runtime::Builder::new_multi_thread()
+            .enable_all()
+            .build()
+            .context("cannot start")?;
+        let done = runtime.block_on(self.serve());
+        // A second signal does not wait for requests that are still open.
+        runtime.shutdown_background();
+        done
+    }
+
+    async fn serve(&self) -> anyhow::Result<Done> {
+        let now = SystemTime::now();
+        let policy = config::load(self.config.as_deref())?;
+        let texts = profiles::load(&self.profiles)?;
+        let certificates = Arc::new(Certificates::load(self.tls.source(now)?, now)?);
+        let tls = TlsAcceptor::from(Arc::new(server_config(Arc::clone(&certificates))?));
+        let listener = bind(self.listen).await?;
+        let admin_listener = bind(self.admin_listen).await?;
+
+        let mut tasks = JoinSet::new();
+        let namespaces = if self.standalone {
+            NamespaceModes::Standalone
+        } else {
+            let namespaces = Namespaces::new(cluster::PROFILE_LABEL);
+            tasks.spawn(namespaces.clone().watch(cluster::connect().await?));
+            NamespaceModes::Watched(namespaces)
+        };
+        let metrics = Arc::new(Metrics::default());
+        let profiles: Arc<dyn Profiles> = Arc::new(texts.clone());
+        let gate = Arc::new(Gate {
+            policy: ArcSwap::from_pointee(policy),
+            profiles: ArcSwap::from_pointee(profiles),
+            namespaces: namespaces.clone(),
+        });
+        let health = Arc::new(Health::new(namespaces, Arc::clone(&certificates)));
+        let sources = Sources {
+            config: self.config.clone(),
+            profiles: self.profiles.clone(),
+            certificates,
+        };
+        let reloader = Reloader::new(
+            sources,
+            Arc::clone(&gate),
+            Arc::clone(&health),
+            Arc::clone(&metrics),
+        );
+        reloader.announce(&texts);
+        tasks.spawn(reloader.run(Duration::from_secs(self.reload_seconds)));
+
+        let (stop, stop_admin) = (Shutdown::new(), Shutdown::new());
+        let limits = ServerLimits::default();
+        let router = webhook_router(gate, Arc::clone(&metrics), RequestLimits::default());
+        let webhook = tokio::spawn(serve(
+            listener,
+            Some(tls),
+            router,
+            limits,
+            metrics.connections.clone(),
+            stop.clone(),
+        ));
+        let admin = admin_router(Arc::clone(&health), metrics);
+        let admin = serve(
+            admin_listener,
+            None,
+            admin,
+            limits,
+            prometheus_client::metrics::gauge::Gauge::default(),
+            stop_admin.clone(),
+        );
+        let admin = tokio::spawn(admin);
+
+        let mut signals = Signals::new()?;
+        signals.next().await;
+        tracing::info!("stopping: not ready from now on");
+        health.drain();
+        let drained = async {
+            tokio::time::sleep(self.drain_time()).await;
+            stop.start();
+            let _ = webhook.await;
+            // Last, so that probes see why.
+            stop_admin.start();
+            let _ = admin.await;
+        };
+        tokio::select! {
+            () = drained => {}
+            () = signals.next() => return Err(anyhow!("stopped by a second signal, requests may have been cut off")),
+        }
+        tasks.shutdown().await;
+        tracing::info!("stopped");
+        Ok(Done::Fine)
+    }
+
+    /// A pod that is not ready is still sent requests until every API server has heard of it.
+    fn drain_time(&self) -> Duration {
+        let default = if self.standalone { 0 } else { 5 };
+        Duration::from_secs(self.drain_seconds.unwrap_or(default))
+    }
+}
+
+async fn bind(address: SocketAddr) -> anyhow::Result<TcpListener> {
+    let listener = TcpListener::bind(address)
+        .await
+        .with_context(|| format!("cannot listen on {address}"))?;
+    tracing::info!(address = %listener.local_addr()?, "listening");
+    Ok(listener)
+}
+
+/// SIGTERM and SIGINT.
+struct Signals {
+    terminate: Signal,
+    interrupt: Signal,
+}
+
+impl Signals {
+    fn new() -> anyhow::Result<Self> {
+        Ok(Self {
+            terminate: signal(SignalKind::terminate())?,
+            interrupt: signal(SignalKind::interrupt())?,
+        })
+    }
+
+    async fn next(&mut self) {
+        tokio::select! {
+            _ = self.terminate.recv() => {}
+            _ = self.interrupt.recv() => {}
+        }
+    }
+}

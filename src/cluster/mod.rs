@@ -1,0 +1,27 @@
+//! The Kubernetes API: the only room that names `kube::Client`.
+
+mod namespaces;
+
+use kube::{Client, Config};
+
+pub use namespaces::{Label, Namespaces};
+
+/// The namespace label that sets the gate's mode.
+pub const PROFILE_LABEL: &str = "armorgate.dev/profile";
+
+/// Why there is no connection to a cluster.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum ClusterError {
+    /// The client could not be built.
+    #[error("cannot talk to the cluster: {0}")]
+    Client(#[from] kube::Error),
+    /// Neither a kubeconfig nor a pod's service account.
+    #[error("no cluster: neither a kubeconfig nor a pod's service account ({0})")]
+    Config(#[from] kube::config::InferConfigError),
+}
+
+/// A connection to the cluster: `KUBECONFIG`, `~/.kube/config`, else the pod's own service account. Nothing is asked yet.
+pub async fn connect() -> Result<Client, ClusterError> {
+    Ok(Client::try_from(Config::infer().await?)?)
+}

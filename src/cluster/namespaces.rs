@@ -1,0 +1,150 @@
+//! One label of every namespace, from a metadata-only watch.
+
+use std::{
+    collections::HashMap,
+    sync::{
+        Arc, PoisonError, RwLock,
+        atomic::{AtomicBool, Ordering},
+    },
+    time::Duration,
+};
+
+use futures_util::{StreamExt as _, pin_mut};
+use k8s_openapi::api::core::v1::Namespace;
+use kube::{
+    Api, Client,
+    core::PartialObjectMeta,
+    runtime::{WatchStreamExt as _, watcher},
+};
+use tokio::sync::Notify;
+
+/// What is known of a namespace's label.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Label {
+    /// The watch has not seen this namespace yet.
+    NoSuchNamespace,
+    /// It has this value.
+    Value(Arc<str>),
+    /// The namespace does not have the label.
+    Unset,
+}
+
+/// The namespaces of the cluster with one label's value. Clones share what they know.
+#[derive(Clone, Debug)]
+pub struct Namespaces(Arc<Inner>);
+
+#[derive(Debug)]
+struct Inner {
+    label: &'static str,
+    values: RwLock<HashMap<String, Option<Arc<str>>>>,
+    synced: AtomicBool,
+    changed: Notify,
+}
+
+impl Namespaces {
+    /// Nothing known yet; [`Self::watch`] fills it.
+    #[must_use]
+    pub fn new(label: &'static str) -> Self {
+        Self(Arc::new(Inner {
+            label,
+            values: RwLock::default(),
+            synced: AtomicBool::new(false),
+            changed: Notify::new(),
+        }))
+    }
+
+    /// Follows the cluster's namespaces for ever, coping with whatever the API server does.
+    pub async fn watch(self, client: Client) {
+        let stream = watcher(
+            Api::<PartialObjectMeta<Namespace>>::all(client),
+            watcher::Config::default(),
+        )
+        .default_backoff();
+        pin_mut!(stream);
+        let mut listed = HashMap::new();
+        while let Some(event) = stream.next().await {
+            match event {
+                Ok(event) => self.apply(event, &mut listed),
+                Err(error) => tracing::warn!(%error, "cannot watch namespaces, trying again"),
+            }
+        }
+    }
+
+    fn apply(
+        &self,
+        event: watcher::Event<PartialObjectMeta<Namespace>>,
+        listed: &mut HashMap<String, Option<Arc<str>>>,
+    ) {
+        let mut values = self
+            .0
+            .values
+            .write()
+            .unwrap_or_else(PoisonError::into_inner);
+        match event {
+            watcher::Event::Apply(namespace) => values.extend(self.entry(namespace)),
+            watcher::Event::Delete(namespace) => {
+                values.remove(namespace.metadata.name.as_deref().unwrap_or_default());
+            }
+            watcher::Event::Init => listed.clear(),
+            watcher::Event::InitApply(namespace) => listed.extend(self.entry(namespace)),
+            watcher::Event::InitDone => {
+                *values = std::mem::take(listed);
+                self.0.synced.store(true, Ordering::Release);
+            }
+        }
+        drop(values);
+        self.0.changed.notify_waiters();
+    }
+
+    fn entry(&self, namespace: PartialObjectMeta<Namespace>) -> Option<(String, Option<Arc<str>>)> {
+        let value = namespace
+            .metadata
+            .labels
+            .as_ref()
+            .and_then(|labels| labels.get(self.0.label));
+        Some((
+            namespace.metadata.name?,
+            value.map(|value| value.as_str().into()),
+        ))
+    }
+
+    /// The label of a namespace, as far as the watch has come.
+    #[must_use]
+    pub fn label(&self, namespace: &str) -> Label {
+        match self
+            .0
+            .values
+            .read()
+            .unwrap_or_else(PoisonError::into_inner)
+            .get(namespace)
+        {
+            None => Label::NoSuchNamespace,
+            Some(None) => Label::Unset,
+            Some(Some(value)) => Label::Value(Arc::clone(value)),
+        }
+    }
+
+    /// Waits until the watch has seen a namespace, at most so long. The API server admits pods only to namespaces that
+    /// exist, so an unknown one is on its way.
+    pub async fn wait_for(&self, namespace: &str, at_most: Duration) {
+        let seen = async {
+            loop {
+                let changed = self.0.changed.notified();
+                pin_mut!(changed);
+                // Listen first, look then: a change in between is not missed.
+                changed.as_mut().enable();
+                if self.label(namespace) != Label::NoSuchNamespace {
+                    return;
+                }
+                changed.await;
+            }
+        };
+        let _ = tokio::time::timeout(at_most, seen).await;
+    }
+
+    /// Whether all namespaces have been seen once.
+    #[must_use]
+    pub fn is_synced(&self) -> bool {
+        self.0.synced.load(Ordering::Acquire)
+    }
+}

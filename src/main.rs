@@ -1,0 +1,7 @@
+//! The `armorgate` program.
+
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    armorgate::cli::run()
+}

@@ -1,0 +1,7 @@
+//! Logs and metrics: what the running program says of itself.
+
+mod logging;
+mod metrics;
+
+pub use logging::{LogFormat, start_logging};
+pub use metrics::{Metrics, ReloadLabels, RequestLabels};

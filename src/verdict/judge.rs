@@ -1,0 +1,331 @@
+//! The verdict on each container of a workload.
+
+use std::collections::{HashMap, HashSet};
+
+use super::{
+    effective::{Origin, Problem, Profile, effective, read_field},
+    fields::{Container, ContainerList},
+    policy::{Policy, Treatment},
+    profiles::Profiles,
+    workload::{Malformed, Workload},
+};
+use crate::compare::{Baseline, Relation};
+
+/// What is judged.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Subject<'w> {
+    /// A legacy annotation for a container that the pod does not have.
+    Annotation(&'w str),
+    /// A container.
+    Container {
+        /// The list it stands in.
+        list: ContainerList,
+        /// Its place in that list.
+        index: usize,
+        /// Its name.
+        name: &'w str,
+    },
+    /// The object itself.
+    Object,
+    /// The pod's own `securityContext`.
+    Pod,
+}
+
+/// Whether a container may run, as far as its profile goes.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Verdict<'w> {
+    /// No.
+    Fail(Reason<'w>),
+    /// Yes.
+    Pass,
+    /// It cannot be told.
+    Unknown(Doubt<'w>),
+}
+
+/// Why a container fails.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Reason<'w> {
+    /// What is asked for cannot be told.
+    Invalid(Problem<'w>),
+    /// The object does not have the shape of its kind.
+    Malformed(&'w Malformed),
+    /// An annotation names no container: a misspelt name leaves the real container without its profile.
+    NoSuchContainer,
+    /// Privileged, and no profile named: every runtime runs it unconfined.
+    Privileged,
+    /// Privileged, and the profile it names is ignored by CRI-O.
+    PrivilegedIgnoresProfile {
+        /// The profile's name.
+        profile: &'w str,
+    },
+    /// `Unconfined` is asked for.
+    Unconfined,
+    /// The profile permits something that the baseline forbids.
+    Weaker {
+        /// The profile's name.
+        profile: &'w str,
+        /// The baseline.
+        baseline: Baseline,
+    },
+}
+
+impl Reason<'_> {
+    /// A short stable name, as in metrics and reports.
+    #[must_use]
+    pub fn code(&self) -> &'static str {
+        match self {
+            Self::Invalid(Problem::Disagreement { .. }) => "disagreement",
+            Self::Invalid(_) => "invalid",
+            Self::Malformed(_) => "malformed",
+            Self::NoSuchContainer => "no-such-container",
+            Self::Privileged => "privileged",
+            Self::PrivilegedIgnoresProfile { .. } => "privileged-ignores-profile",
+            Self::Unconfined => "unconfined",
+            Self::Weaker { .. } => "weaker",
+        }
+    }
+
+    /// Whether the container runs without any profile, so that no change can make it weaker.
+    fn leaves_unconfined(&self) -> bool {
+        matches!(
+            self,
+            Self::Privileged | Self::PrivilegedIgnoresProfile { .. } | Self::Unconfined
+        )
+    }
+}
+
+/// Why nothing can be told of a profile.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Doubt<'w> {
+    /// Its text is not known.
+    NoText {
+        /// The profile's name.
+        profile: &'w str,
+    },
+    /// Its text is known, its relation to the baseline is not.
+    Undecided {
+        /// The profile's name.
+        profile: &'w str,
+        /// The baseline.
+        baseline: Baseline,
+        /// Why, as the end of a sentence.
+        why: String,
+    },
+}
+
+impl Doubt<'_> {
+    /// A short stable name, as in metrics and reports.
+    #[must_use]
+    pub fn code(&self) -> &'static str {
+        match self {
+            Self::NoText { .. } => "no-text",
+            Self::Undecided { .. } => "undecided",
+        }
+    }
+}
+
+/// Whether an update brings a finding or finds it there.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Standing {
+    /// The object is no worse than it was.
+    Inherited,
+    /// The object is new, or worse than it was.
+    New,
+}
+
+/// A verdict, on whom, and what it comes to.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Judgement<'w> {
+    /// On whom.
+    pub subject: Subject<'w>,
+    /// Where the profile is asked for.
+    pub origin: Origin,
+    /// The verdict.
+    pub verdict: Verdict<'w>,
+    /// What it comes to under the policy, before the mode.
+    pub treatment: Treatment,
+    /// Whether an update brought it.
+    pub standing: Standing,
+}
+
+impl<'w> Judgement<'w> {
+    fn new(policy: &Policy, subject: Subject<'w>, origin: Origin, verdict: Verdict<'w>) -> Self {
+        let treatment = policy.treatment(&verdict);
+        Self {
+            subject,
+            origin,
+            verdict,
+            treatment,
+            standing: Standing::New,
+        }
+    }
+
+    /// The judgement on an object that could not be read.
+    #[must_use]
+    pub fn malformed(policy: &Policy, malformed: &'w Malformed) -> Self {
+        Self::new(
+            policy,
+            Subject::Object,
+            Origin::Unset,
+            Verdict::Fail(Reason::Malformed(malformed)),
+        )
+    }
+}
+
+/// Judges every container of a workload, and what else of it would be refused. Windows pods know no AppArmor: nothing.
+pub(super) fn judge<'w>(
+    workload: &'w Workload<'_>,
+    policy: &Policy,
+    profiles: &dyn Profiles,
+) -> Vec<Judgement<'w>> {
+    let pod = &workload.pod;
+    if pod.windows {
+        return Vec::new();
+    }
+    let mut judgements = Vec::with_capacity(pod.containers.len());
+    let pod_problem = read_field(pod.profile.as_ref()).err();
+    if let Some(problem) = pod_problem {
+        let verdict = Verdict::Fail(Reason::Invalid(problem));
+        judgements.push(Judgement::new(policy, Subject::Pod, Origin::Pod, verdict));
+    }
+    for (list, index, container) in pod.all_containers() {
+        let subject = Subject::Container {
+            list,
+            index,
+            name: container.name.as_str(),
+        };
+        let (origin, verdict) = match effective(workload.kind, pod, container) {
+            Ok(declared) => (
+                declared.origin,
+                judge_container(container, declared.profile, policy, profiles),
+            ),
+            // Said once, of the pod.
+            Err((_, Origin::Pod)) if pod_problem.is_some() => continue,
+            Err((problem, origin)) => (origin, Verdict::Fail(Reason::Invalid(problem))),
+        };
+        judgements.push(Judgement::new(policy, subject, origin, verdict));
+    }
+    if !pod.annotations.is_empty() {
+        let names: HashSet<&str> = pod
+            .all_containers()
+            .map(|(_, _, container)| container.name.as_str())
+            .collect();
+        for (name, _) in pod
+            .annotations
+            .iter()
+            .filter(|(name, _)| !names.contains(name.as_str()))
+        {
+            let verdict = Verdict::Fail(Reason::NoSuchContainer);
+            judgements.push(Judgement::new(
+                policy,
+                Subject::Annotation(name.as_str()),
+                Origin::Annotation,
+                verdict,
+            ));
+        }
+    }
+    judgements
+}
+
+fn judge_container<'w>(
+    container: &Container<'_>,
+    profile: Profile<'w>,
+    policy: &Policy,
+    profiles: &dyn Profiles,
+) -> Verdict<'w> {
+    match profile {
+        Profile::Unconfined => Verdict::Fail(Reason::Unconfined),
+        // Runtimes apply no profile to a privileged container unless one is named.
+        Profile::RuntimeDefault if container.privileged => Verdict::Fail(Reason::Privileged),
+        Profile::RuntimeDefault => Verdict::Pass,
+        // CRI-O applies none even then (`specSetApparmorProfile`); containerd and Docker do apply a named one.
+        Profile::Localhost(profile)
+            if container.privileged && policy.baselines.contains(&Baseline::Crio) =>
+        {
+            Verdict::Fail(Reason::PrivilegedIgnoresProfile { profile })
+        }
+        Profile::Localhost(profile) => judge_localhost(profile, &policy.baselines, profiles),
+    }
+}
+
+/// A profile passes when it is no weaker than any baseline; failing any one goes before doubt about another.
+fn judge_localhost<'w>(
+    profile: &'w str,
+    baselines: &[Baseline],
+    profiles: &dyn Profiles,
+) -> Verdict<'w> {
+    let mut verdict = Verdict::Pass;
+    if baselines.is_empty() {
+        return Verdict::Unknown(Doubt::NoText { profile });
+    }
+    for &baseline in baselines {
+        match profiles.relation(profile, baseline) {
+            Some(Relation::Equal | Relation::Stronger) => {}
+            Some(Relation::Incomparable | Relation::Weaker) => {
+                return Verdict::Fail(Reason::Weaker { profile, baseline });
+            }
+            Some(Relation::Unknown { why }) => {
+                verdict = Verdict::Unknown(Doubt::Undecided {
+                    profile,
+                    baseline,
+                    why,
+                });
+            }
+            None => verdict = Verdict::Unknown(Doubt::NoText { profile }),
+        }
+    }
+    verdict
+}
+
+/// Marks what the old object already had: an update that makes nothing worse must go through, such as scaling a
+/// Deployment that was weak before the gate came.
+pub(super) fn mark_inherited(new: &mut [Judgement<'_>], old: &[Judgement<'_>]) {
+    let old: HashMap<Key<'_>, &Judgement<'_>> = old
+        .iter()
+        .map(|judgement| (Key::of(judgement.subject), judgement))
+        .collect();
+    for judgement in new {
+        let Some(before) = old.get(&Key::of(judgement.subject)) else {
+            continue;
+        };
+        let was_unconfined =
+            matches!(&before.verdict, Verdict::Fail(reason) if reason.leaves_unconfined());
+        let is_readable = !matches!(
+            judgement.verdict,
+            Verdict::Fail(Reason::Invalid(_) | Reason::Malformed(_))
+        );
+        if same(&before.verdict, &judgement.verdict) || (was_unconfined && is_readable) {
+            judgement.standing = Standing::Inherited;
+        }
+    }
+}
+
+/// Two verdicts that say the same of two objects.
+fn same(old: &Verdict<'_>, new: &Verdict<'_>) -> bool {
+    match (old, new) {
+        (Verdict::Fail(old), Verdict::Fail(new)) => old == new,
+        (Verdict::Unknown(old), Verdict::Unknown(new)) => old == new,
+        (Verdict::Pass, Verdict::Pass) => true,
+        _ => false,
+    }
+}
+
+/// A subject without its place: containers may move within their list.
+#[derive(PartialEq, Eq, Hash)]
+enum Key<'w> {
+    Annotation(&'w str),
+    Container(ContainerList, &'w str),
+    Object,
+    Pod,
+}
+
+impl<'w> Key<'w> {
+    fn of(subject: Subject<'w>) -> Self {
+        match subject {
+            Subject::Annotation(name) => Self::Annotation(name),
+            Subject::Container { list, name, .. } => Self::Container(list, name),
+            Subject::Object => Self::Object,
+            Subject::Pod => Self::Pod,
+        }
+    }
+}

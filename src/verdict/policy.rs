@@ -1,0 +1,212 @@
+//! What the people who run a cluster decide: modes, exemptions, and what doubtful verdicts come to.
+//!
+//! The types here are also the configuration file's schema; reading the file is the caller's.
+
+use serde::Deserialize;
+
+use super::judge::{Reason, Verdict};
+use crate::compare::Baseline;
+
+/// What a verdict does to the request.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Mode {
+    /// Allow in silence; audit annotations tell.
+    Audit,
+    /// Deny what fails.
+    #[default]
+    Enforce,
+    /// Do not look.
+    Off,
+    /// Allow, with warnings to the author.
+    Warn,
+}
+
+impl Mode {
+    /// The mode of this name, as in a namespace label; `None` for any other text.
+    #[must_use]
+    pub fn named(name: &str) -> Option<Self> {
+        [Self::Audit, Self::Enforce, Self::Off, Self::Warn]
+            .into_iter()
+            .find(|mode| mode.as_str() == name)
+    }
+
+    /// The name, as in configuration and labels.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Audit => "audit",
+            Self::Enforce => "enforce",
+            Self::Off => "off",
+            Self::Warn => "warn",
+        }
+    }
+}
+
+/// What an `unknown` verdict comes to.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum UnknownRule {
+    /// Nothing.
+    Allow,
+    /// The same as a failure.
+    #[default]
+    Deny,
+    /// A warning.
+    Warn,
+}
+
+/// What a privileged container that its runtime leaves unconfined comes to.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum PrivilegedRule {
+    /// Nothing.
+    Allow,
+    /// A failure.
+    #[default]
+    Fail,
+    /// A warning.
+    Warn,
+}
+
+/// What a verdict comes to under a policy, before the mode.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Treatment {
+    /// Nothing.
+    Allow,
+    /// The author is warned, the request goes on.
+    Warn,
+    /// The request is denied.
+    Deny,
+}
+
+/// What is not looked at. Names are exact.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields, default)]
+pub struct Exemptions {
+    /// Groups of the user who asks.
+    pub groups: Vec<String>,
+    /// Namespaces of the object.
+    pub namespaces: Vec<String>,
+    /// `runtimeClassName` of the pod: gVisor and Kata containers are not confined by the node's AppArmor.
+    pub runtime_classes: Vec<String>,
+    /// Users who ask. Pods of a Deployment are created by a controller, not by the Deployment's author.
+    pub users: Vec<String>,
+}
+
+/// Why a request is not looked at.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Exemption {
+    /// The user is in an exempt group.
+    Group,
+    /// The namespace is exempt.
+    Namespace,
+    /// The pod's runtime class is exempt.
+    RuntimeClass,
+    /// The user is exempt.
+    User,
+}
+
+impl Exemption {
+    /// The name, as in audit annotations.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Group => "group",
+            Self::Namespace => "namespace",
+            Self::RuntimeClass => "runtimeClass",
+            Self::User => "user",
+        }
+    }
+}
+
+impl Exemptions {
+    /// Whether a request of this user for this namespace is exempt.
+    pub fn of_request<'a>(
+        &self,
+        namespace: &str,
+        user: &str,
+        mut groups: impl Iterator<Item = &'a str>,
+    ) -> Option<Exemption> {
+        if contains(&self.namespaces, namespace) {
+            Some(Exemption::Namespace)
+        } else if contains(&self.users, user) {
+            Some(Exemption::User)
+        } else if groups.any(|group| contains(&self.groups, group)) {
+            Some(Exemption::Group)
+        } else {
+            None
+        }
+    }
+
+    /// Whether a pod of this runtime class is exempt.
+    #[must_use]
+    pub fn of_runtime_class(&self, runtime_class: Option<&str>) -> Option<Exemption> {
+        runtime_class
+            .filter(|class| contains(&self.runtime_classes, class))
+            .map(|_| Exemption::RuntimeClass)
+    }
+}
+
+fn contains(names: &[String], name: &str) -> bool {
+    names.iter().any(|listed| listed == name)
+}
+
+/// The modes of the cluster; the namespace labels of the same names go over them.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields, default)]
+pub struct Modes {
+    /// Of the gate: label `armorgate.dev/profile`.
+    pub profile: Mode,
+}
+
+/// A cluster's policy: the configuration file's content.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields, default)]
+pub struct Policy {
+    /// The runtimes' defaults that no container may be weaker than: all of those that the nodes run.
+    pub baselines: Vec<Baseline>,
+    /// What is not looked at.
+    pub exemptions: Exemptions,
+    /// What verdicts do.
+    pub modes: Modes,
+    /// What a privileged container without a profile comes to.
+    pub privileged: PrivilegedRule,
+    /// What an `unknown` verdict comes to.
+    pub unknown: UnknownRule,
+}
+
+impl Default for Policy {
+    fn default() -> Self {
+        Self {
+            baselines: vec![Baseline::Containerd],
+            exemptions: Exemptions::default(),
+            modes: Modes::default(),
+            privileged: PrivilegedRule::default(),
+            unknown: UnknownRule::default(),
+        }
+    }
+}
+
+impl Policy {
+    /// What a verdict comes to. The one place that maps `unknown`.
+    #[must_use]
+    pub fn treatment(&self, verdict: &Verdict<'_>) -> Treatment {
+        match verdict {
+            Verdict::Pass => Treatment::Allow,
+            Verdict::Fail(Reason::Privileged | Reason::PrivilegedIgnoresProfile { .. }) => {
+                match self.privileged {
+                    PrivilegedRule::Allow => Treatment::Allow,
+                    PrivilegedRule::Fail => Treatment::Deny,
+                    PrivilegedRule::Warn => Treatment::Warn,
+                }
+            }
+            Verdict::Fail(_) => Treatment::Deny,
+            Verdict::Unknown(_) => match self.unknown {
+                UnknownRule::Allow => Treatment::Allow,
+                UnknownRule::Deny => Treatment::Deny,
+                UnknownRule::Warn => Treatment::Warn,
+            },
+        }
+    }
+}
