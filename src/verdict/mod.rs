@@ -29,6 +29,3 @@ pub use policy::{
 pub use profiles::{NoProfiles, ProfileTexts, Profiles};
 pub use text::Text;
 pub use workload::{Malformed, Pod, Workload};
-
-#[cfg(test)]
-mod tests;

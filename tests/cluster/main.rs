@@ -1,0 +1,318 @@
+//! The gate in a real control plane: etcd, kube-apiserver, kubectl, the project's own manifests, and the real program
+//! with nothing but its service account's token.
+//!
+//! One control plane serves all tests, each in a namespace of its own; they run one after the other, since some take the
+//! webhook away.
+
+#![expect(
+    clippy::indexing_slicing,
+    clippy::print_stderr,
+    clippy::print_stdout,
+    reason = "a test may fail loudly, and has something to print"
+)]
+
+mod control_plane;
+mod lifecycle;
+mod modes;
+mod objects;
+mod permissions;
+#[path = "../support/mod.rs"]
+mod support;
+mod updates;
+
+use std::{
+    fs,
+    path::{Path, PathBuf},
+    process::Command,
+    process::ExitCode,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+};
+
+use anyhow::{Context as _, Result, ensure};
+use libtest_mimic::{Arguments, Failed, Trial};
+
+use control_plane::{ControlPlane, Ran};
+use support::{CertificateFiles, Webhook, free_port};
+
+fn main() -> ExitCode {
+    let mut arguments = Arguments::from_args();
+    arguments.test_threads = Some(1);
+    if arguments.list {
+        let trials = TESTS
+            .iter()
+            .map(|(name, _)| Trial::test(*name, || Ok(())))
+            .collect();
+        return libtest_mimic::run(&arguments, trials).exit_code();
+    }
+    let cluster = match Cluster::start() {
+        Ok(cluster) => Arc::new(cluster),
+        Err(error) => {
+            eprintln!("the cluster does not start: {error:#}");
+            return ExitCode::from(101);
+        }
+    };
+    let trials = TESTS.iter().map(|(name, test)| {
+        let cluster = Arc::clone(&cluster);
+        Trial::test(*name, move || {
+            test(&cluster).map_err(|error| Failed::from(format!("{error:#}")))
+        })
+    });
+    let conclusion = libtest_mimic::run(&arguments, trials.collect());
+    drop(cluster);
+    conclusion.exit_code()
+}
+
+type Test = fn(&Cluster) -> Result<()>;
+
+/// In this order: those that take the webhook away come last.
+const TESTS: &[(&str, Test)] = &[
+    (
+        "deploy_manifests_are_accepted_and_its_pods_are_restricted",
+        permissions::deploy_is_accepted,
+    ),
+    (
+        "service_account_may_watch_namespaces_and_nothing_else",
+        permissions::least_privilege,
+    ),
+    (
+        "good_objects_are_created",
+        objects::good_objects_are_created,
+    ),
+    (
+        "weak_objects_are_refused_with_the_reason",
+        objects::weak_objects_are_refused,
+    ),
+    (
+        "check_and_the_webhook_agree_on_every_object",
+        objects::check_agrees,
+    ),
+    (
+        "a_pods_profile_is_what_the_api_server_makes_of_it",
+        objects::api_server_resolves_the_same,
+    ),
+    (
+        "what_the_api_server_refuses_by_itself_is_no_pass_for_us_either",
+        objects::api_server_refuses_the_same,
+    ),
+    ("dry_run_gets_the_same_answer", objects::dry_run),
+    ("warn_mode_shows_warnings", modes::warn),
+    (
+        "audit_mode_is_silent_and_lands_in_the_audit_log",
+        modes::audit,
+    ),
+    (
+        "denials_land_in_the_audit_log_too",
+        modes::denied_in_audit_log,
+    ),
+    ("off_does_not_look", modes::off),
+    (
+        "a_namespace_label_flips_the_mode_without_a_restart",
+        modes::label_flips,
+    ),
+    (
+        "an_unknown_label_value_warns_and_the_clusters_mode_holds",
+        modes::unknown_label,
+    ),
+    (
+        "a_namespace_and_its_pod_in_one_apply_are_judged_by_the_label",
+        modes::new_namespace,
+    ),
+    (
+        "a_new_configuration_holds_without_a_restart",
+        modes::configuration_reload,
+    ),
+    (
+        "an_old_weak_deployment_scales_and_updates_with_a_warning",
+        updates::old_weak_deployment,
+    ),
+    (
+        "an_update_that_makes_it_worse_is_refused",
+        updates::worse_update,
+    ),
+    ("debug_containers_are_judged", updates::debug_containers),
+    ("deletion_is_never_in_the_way", updates::deletion),
+    (
+        "a_certificate_is_swapped_under_load_without_a_failed_request",
+        lifecycle::certificate_swap,
+    ),
+    (
+        "a_killed_webhook_fails_closed_and_leaves_system_namespaces_alone",
+        lifecycle::killed,
+    ),
+    (
+        "a_stopping_webhook_answers_what_it_has",
+        lifecycle::stopping,
+    ),
+];
+
+/// A control plane with the gate in it.
+struct Cluster {
+    plane: ControlPlane,
+    webhook: Mutex<Option<Webhook>>,
+    certificates: CertificateFiles,
+    folder: tempfile::TempDir,
+    port: u16,
+}
+
+impl Cluster {
+    fn start() -> Result<Self> {
+        let folder = tempfile::tempdir()?;
+        let plane = ControlPlane::start(folder.path())?;
+        let certificates = CertificateFiles::new(folder.path())?;
+        let cluster = Self {
+            plane,
+            webhook: Mutex::new(None),
+            certificates,
+            folder,
+            port: free_port()?,
+        };
+        cluster.install()?;
+        cluster.start_webhook()?;
+        Ok(cluster)
+    }
+
+    /// What a user does: `kubectl apply -k deploy/`, with the webhook's address and CA bundle changed to reach this process.
+    fn install(&self) -> Result<()> {
+        let manifests = self
+            .plane
+            .must(&["kustomize", &repository("deploy").display().to_string()])?;
+        let ca = self.base64(self.certificates.authority.pem())?;
+        let service = "    service:\n      name: armorgate\n      namespace: armorgate\n      path: /validate\n";
+        ensure!(
+            manifests.contains(service) && manifests.contains("caBundle: Cg=="),
+            "deploy/webhook.yaml has changed"
+        );
+        let address = format!("    url: https://127.0.0.1:{}/validate\n", self.port);
+        let manifests = manifests
+            .replace(service, &address)
+            .replace("caBundle: Cg==", &format!("caBundle: {ca}"));
+        self.plane.must_apply(&manifests)?;
+        let config = self.plane.must(&[
+            "-n",
+            "armorgate",
+            "get",
+            "configmap",
+            "armorgate",
+            "-o",
+            "jsonpath={.data.config\\.yaml}",
+        ])?;
+        fs::write(self.config(), config)?;
+        let token = self
+            .plane
+            .must(&["-n", "armorgate", "create", "token", "armorgate"])?;
+        Ok(fs::write(
+            self.folder.path().join("webhook.kubeconfig"),
+            self.plane.kubeconfig_for(token.trim()),
+        )?)
+    }
+
+    fn base64(&self, text: &str) -> Result<String> {
+        let file = self.folder.path().join("to-encode");
+        fs::write(&file, text)?;
+        let output = Command::new("base64").arg("-w0").arg(file).output()?;
+        Ok(String::from_utf8(output.stdout)?)
+    }
+
+    fn config(&self) -> PathBuf {
+        self.folder.path().join("config.yaml")
+    }
+
+    /// Starts the webhook as its Deployment would, with its service account's token and no other credentials.
+    fn start_webhook(&self) -> Result<()> {
+        let log = self.folder.path().join("armorgate.log");
+        let mut webhook = Webhook::start(&program(), &log, self.port, |command| {
+            command.env("KUBECONFIG", self.folder.path().join("webhook.kubeconfig"));
+            command.arg("--config").arg(self.config());
+            command
+                .arg("--tls-cert")
+                .arg(&self.certificates.chain)
+                .arg("--tls-key")
+                .arg(&self.certificates.key);
+        })?;
+        webhook.wait_until_ready()?;
+        *self.webhook() = Some(webhook);
+        Ok(())
+    }
+
+    fn webhook(&self) -> MutexGuard<'_, Option<Webhook>> {
+        self.webhook.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// A new namespace whose gate has this mode, `None` for the cluster's.
+    fn namespace(&self, name: &str, mode: Option<&str>) -> Result<()> {
+        let labels = mode.map_or_else(
+            || serde_json::json!({}),
+            |mode| serde_json::json!({ "armorgate.dev/profile": mode }),
+        );
+        let manifest = serde_json::json!({
+            "apiVersion": "v1", "kind": "Namespace", "metadata": { "name": name, "labels": labels }
+        });
+        self.plane.must_apply(&manifest.to_string())
+    }
+
+    /// `kubectl create` of a manifest in a namespace.
+    fn create(&self, namespace: &str, manifest: &str) -> Result<Ran> {
+        self.plane
+            .kubectl_with(&["-n", namespace, "create", "-f", "-"], manifest)
+    }
+
+    /// Whether an object exists.
+    fn exists(&self, namespace: &str, object: &str) -> Result<bool> {
+        let found = self.plane.must(&[
+            "-n",
+            namespace,
+            "get",
+            object,
+            "--ignore-not-found",
+            "-o",
+            "name",
+        ])?;
+        Ok(!found.trim().is_empty())
+    }
+}
+
+/// A pod whose one container asks for no profile at all.
+fn unconfined_pod(name: &str) -> String {
+    pod(name, r#"{"appArmorProfile":{"type":"Unconfined"}}"#)
+}
+
+/// A pod whose one container has this security context.
+fn pod(name: &str, context: &str) -> String {
+    format!(
+        r#"{{"apiVersion":"v1","kind":"Pod","metadata":{{"name":"{name}"}},
+            "spec":{{"containers":[{{"name":"web","image":"nginx","securityContext":{context}}}]}}}}"#
+    )
+}
+
+fn program() -> PathBuf {
+    PathBuf::from(env!("CARGO_BIN_EXE_armorgate"))
+}
+
+fn repository(path: &str) -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join(path)
+}
+
+/// The manifests of a folder of the corpus: name, text, and what the first comment says.
+fn corpus(folder: &str) -> Result<Vec<(String, String, String)>> {
+    let mut files = fs::read_dir(repository("tests/corpus/manifests").join(folder))?
+        .collect::<std::io::Result<Vec<_>>>()?;
+    files.sort_by_key(fs::DirEntry::path);
+    ensure!(!files.is_empty(), "the corpus is empty");
+    files
+        .into_iter()
+        .map(|file| {
+            let text = fs::read_to_string(file.path())?;
+            let comment = text
+                .lines()
+                .next()
+                .context("a comment first")?
+                .trim_start_matches("# ")
+                .to_owned();
+            Ok((
+                file.file_name().to_string_lossy().into_owned(),
+                text,
+                comment,
+            ))
+        })
+        .collect()
+}

@@ -1,0 +1,166 @@
+//! Every decision rule, by example: runs the cases of `tests/corpus/verdict/*.toml`.
+
+#![expect(clippy::print_stderr, reason = "a broken corpus must say so")]
+
+use std::{collections::HashMap, fs, path::Path, process::ExitCode};
+
+use anyhow::{Context as _, Result, ensure};
+use armorgate::{
+    compare::{Baseline, Relation},
+    report::findings,
+    verdict::{Kind, Mode, Policy, Profiles, Workload, review},
+};
+use libtest_mimic::{Arguments, Failed, Trial};
+use serde::Deserialize;
+
+/// A case of the corpus.
+#[derive(Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Case {
+    /// A sentence.
+    name: String,
+    /// Group and kind of the object: `apps/Deployment`, `Pod`.
+    #[serde(default = "pod")]
+    kind: String,
+    /// The object, as YAML.
+    object: String,
+    /// The object before an update.
+    old: Option<String>,
+    /// The configuration.
+    policy: Option<String>,
+    #[serde(default = "enforce")]
+    mode: String,
+    /// What is known of profiles: the relation to every baseline, or `NAME@BASELINE`.
+    #[serde(default)]
+    profiles: HashMap<String, String>,
+    /// What must come out.
+    allowed: bool,
+    verdict: String,
+    /// `subject: reason (field)`, with ` inherited` behind it, in order.
+    #[serde(default)]
+    findings: Vec<String>,
+}
+
+#[derive(Deserialize)]
+struct File {
+    case: Vec<Case>,
+}
+
+fn pod() -> String {
+    "Pod".to_owned()
+}
+
+fn enforce() -> String {
+    "enforce".to_owned()
+}
+
+struct Relations(HashMap<String, String>);
+
+impl Profiles for Relations {
+    fn relation(&self, name: &str, baseline: Baseline) -> Option<Relation> {
+        let known = self
+            .0
+            .get(&format!("{name}@{}", baseline.as_str()))
+            .or_else(|| self.0.get(name))?;
+        Some(match known.as_str() {
+            "equal" => Relation::Equal,
+            "incomparable" => Relation::Incomparable,
+            "stronger" => Relation::Stronger,
+            "weaker" => Relation::Weaker,
+            why => Relation::Unknown {
+                why: why.to_owned(),
+            },
+        })
+    }
+}
+
+fn main() -> ExitCode {
+    match cases() {
+        Ok(cases) => {
+            let trials = cases.into_iter().map(|(file, case)| {
+                let name = format!("{file}: {}", case.name);
+                Trial::test(name, move || {
+                    run(&case).map_err(|error| Failed::from(format!("{error:#}")))
+                })
+            });
+            libtest_mimic::run(&Arguments::from_args(), trials.collect()).exit_code()
+        }
+        Err(error) => {
+            eprintln!("the corpus cannot be read: {error:#}");
+            ExitCode::from(101)
+        }
+    }
+}
+
+fn cases() -> Result<Vec<(String, Case)>> {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/corpus/verdict");
+    let mut cases = Vec::new();
+    for entry in fs::read_dir(folder)? {
+        let path = entry?.path();
+        let name = path
+            .file_stem()
+            .context("a name")?
+            .to_string_lossy()
+            .into_owned();
+        let file: File =
+            toml::from_str(&fs::read_to_string(&path)?).with_context(|| name.clone())?;
+        cases.extend(file.case.into_iter().map(|case| (name.clone(), case)));
+    }
+    ensure!(!cases.is_empty(), "it is empty");
+    Ok(cases)
+}
+
+fn run(case: &Case) -> Result<()> {
+    let (group, kind) = case.kind.split_once('/').unwrap_or(("", &case.kind));
+    let kind = Kind::of(group, kind).context("a kind that holds a pod")?;
+    let policy: Policy = case
+        .policy
+        .as_deref()
+        .map(serde_saphyr::from_str)
+        .transpose()?
+        .unwrap_or_default();
+    let mode = Mode::named(&case.mode).context("a mode")?;
+    let (object, old) = (
+        json(&case.object)?,
+        case.old.as_deref().map(json).transpose()?,
+    );
+    let workload = Workload::parse(kind, &object);
+    let (judgements, decision) = review(
+        &workload,
+        old.as_deref(),
+        mode,
+        &policy,
+        &Relations(case.profiles.clone()),
+    );
+    let found: Vec<String> = findings(kind, &judgements)
+        .iter()
+        .map(|finding| {
+            let inherited = if finding.inherited { " inherited" } else { "" };
+            format!(
+                "{}: {} ({}){inherited}",
+                finding.subject, finding.reason, finding.field
+            )
+        })
+        .collect();
+    ensure!(
+        found == case.findings,
+        "findings {found:#?}\nexpected {:#?}",
+        case.findings
+    );
+    ensure!(
+        decision.verdict.as_str() == case.verdict,
+        "verdict {}",
+        decision.verdict.as_str()
+    );
+    ensure!(
+        decision.allowed == case.allowed,
+        "allowed {}",
+        decision.allowed
+    );
+    Ok(())
+}
+
+fn json(yaml: &str) -> Result<String> {
+    let value: serde_json::Value = serde_saphyr::from_str(yaml)?;
+    Ok(value.to_string())
+}
