@@ -47,7 +47,7 @@ impl BodyReader {
     /// Reads a body. Keep the permit as long as the bytes.
     pub(super) async fn read(
         &self,
-        body: Body,
+        body: &mut Body,
     ) -> Result<(Bytes, OwnedSemaphorePermit), BodyError> {
         // A length that was not told is taken for the longest.
         let length = body.size_hint().exact().map_or(self.most, |length| {
@@ -69,3 +69,13 @@ impl BodyReader {
         }
     }
 }
+
+/// Reads on and keeps nothing, for a while: who is still sending would otherwise get a reset connection instead of the
+/// answer.
+pub(super) async fn discard(mut body: Body) {
+    let rest = async { while let Some(Ok(_)) = body.frame().await {} };
+    let _ = tokio::time::timeout(MAX_DISCARD, rest).await;
+}
+
+/// LIMIT: how long a body is read that nobody wants.
+const MAX_DISCARD: Duration = Duration::from_secs(2);

@@ -20,7 +20,7 @@ use hyper::{
 use tokio::sync::Semaphore;
 
 use super::{
-    body::{BodyError, BodyReader},
+    body::{BodyError, BodyReader, discard},
     gate::{Evaluation, Gate, NamespaceModes, Unseen},
     review::BadReview,
 };
@@ -115,9 +115,23 @@ impl Webhook {
         self: &Arc<Self>,
         request: Request,
     ) -> Result<(Vec<u8>, RequestLabels), Refusal> {
-        let _slot = self.slots.try_acquire().map_err(|_| Refusal::Overloaded)?;
+        let mut body = request.into_body();
+        let result = self.answer_body(&mut body).await;
+        if matches!(
+            result,
+            Err(Refusal::Overloaded | Refusal::Body(BodyError::Busy | BodyError::TooLarge(_)))
+        ) {
+            discard(body).await;
+        }
+        result
+    }
 
-        let (body, _memory) = self.bodies.read(request.into_body()).await?;
+    async fn answer_body(
+        self: &Arc<Self>,
+        body: &mut Body,
+    ) -> Result<(Vec<u8>, RequestLabels), Refusal> {
+        let _slot = self.slots.try_acquire().map_err(|_| Refusal::Overloaded)?;
+        let (body, _memory) = self.bodies.read(body).await?;
         let mut evaluation = self.evaluate(&body, Unseen::Report).await?;
         if let (Evaluation::NamespaceUnseen(namespace), NamespaceModes::Watched(namespaces)) =
             (&evaluation, &self.gate.namespaces)

@@ -7,6 +7,8 @@ use rcgen::{
     KeyUsagePurpose,
 };
 
+use rustls::pki_types::ServerName;
+
 use super::certificate::{Certificate, CertificateError};
 
 /// How long the authority's own certificate holds.
@@ -32,9 +34,12 @@ pub enum SelfSignedError {
     /// The made certificate could not be loaded.
     #[error(transparent)]
     Certificate(#[from] CertificateError),
-    /// A name that no certificate can carry, or no randomness.
+    /// No randomness, or a name that the library cannot encode.
     #[error("cannot make a certificate: {0}")]
     Generation(#[from] rcgen::Error),
+    /// A name that no certificate can be for.
+    #[error("cannot make a certificate for `{0}`: neither a DNS name nor an IP address")]
+    Name(String),
 }
 
 impl Authority {
@@ -78,6 +83,11 @@ impl Authority {
         names: &[String],
         now: SystemTime,
     ) -> Result<(String, String), SelfSignedError> {
+        for name in names {
+            // The library takes any ASCII; clients do not.
+            let valid = ServerName::try_from(name.as_str());
+            valid.map_err(|_| SelfSignedError::Name(name.clone()))?;
+        }
         let key = KeyPair::generate()?;
         let mut params = CertificateParams::new(names)?;
         params.extended_key_usages = vec![ExtendedKeyUsagePurpose::ServerAuth];

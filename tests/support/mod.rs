@@ -7,15 +7,17 @@
 
 use std::{
     fs::{self, File},
-    io::Write as _,
-    net::{Ipv4Addr, SocketAddr, TcpListener},
+    io::{ErrorKind, Read as _, Write as _},
+    net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream},
     path::{Path, PathBuf},
     process::{Child, Command, ExitStatus, Stdio},
+    sync::Arc,
     time::{Duration, Instant, SystemTime},
 };
 
 use anyhow::{Context as _, Result, anyhow, bail};
 use armorgate::tls::Authority;
+use rustls::pki_types::{CertificateDer, ServerName, pem::PemObject as _};
 
 /// A process that is ended when this goes, and by the kernel when the test program dies before.
 pub(crate) struct Process {
@@ -282,4 +284,68 @@ fn listening(log: &str) -> Vec<SocketAddr> {
         (line["message"] == "listening").then(|| line["address"].as_str()?.parse().ok())?
     };
     log.lines().filter_map(field).collect()
+}
+
+/// An HTTP answer.
+#[derive(Debug)]
+pub(crate) struct Answer {
+    pub(crate) status: u16,
+    pub(crate) text: String,
+}
+
+/// Opens a TLS connection, writes these bytes, and reads until the other side closes or `seconds` have passed.
+pub(crate) fn raw_request(
+    webhook: SocketAddr,
+    ca: &Path,
+    bytes: &[u8],
+    seconds: u64,
+) -> Result<Vec<u8>> {
+    let mut roots = rustls::RootCertStore::empty();
+    roots.add(CertificateDer::from_pem_file(ca).map_err(|error| anyhow!("{error}"))?)?;
+    let config = rustls::ClientConfig::builder_with_provider(armorgate::tls::provider())
+        .with_safe_default_protocol_versions()?
+        .with_root_certificates(roots)
+        .with_no_client_auth();
+    let connection =
+        rustls::ClientConnection::new(Arc::new(config), ServerName::try_from("localhost")?)?;
+    let socket = TcpStream::connect(webhook)?;
+    socket.set_read_timeout(Some(Duration::from_secs(seconds)))?;
+    let mut stream = rustls::StreamOwned::new(connection, socket);
+    // The server may close before it has read all: what it answered is still there.
+    let _ = stream.write_all(bytes);
+    let _ = stream.flush();
+    let mut answer = Vec::new();
+    match stream.read_to_end(&mut answer) {
+        Err(error) if matches!(error.kind(), ErrorKind::WouldBlock | ErrorKind::TimedOut) => {
+            bail!(
+                "open after {seconds} s: {}",
+                String::from_utf8_lossy(&answer)
+            )
+        }
+        _ => Ok(answer),
+    }
+}
+
+/// `POST`s a body on a connection of its own.
+pub(crate) fn post(webhook: SocketAddr, ca: &Path, path: &str, body: &[u8]) -> Result<Answer> {
+    let mut request = format!(
+        "POST {path} HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\nConnection: close\r\nContent-Length: {}\r\n\r\n",
+        body.len()
+    )
+    .into_bytes();
+    request.extend_from_slice(body);
+    parse_answer(&raw_request(webhook, ca, &request, 20)?)
+}
+
+/// Reads an answer of HTTP/1.1 with its body up to the end.
+pub(crate) fn parse_answer(bytes: &[u8]) -> Result<Answer> {
+    let text = String::from_utf8(bytes.to_vec())?;
+    let (head, body) = text
+        .split_once("\r\n\r\n")
+        .with_context(|| format!("no answer: {text:?}"))?;
+    let status = head.split(' ').nth(1).context("a status")?.parse()?;
+    Ok(Answer {
+        status,
+        text: body.to_owned(),
+    })
 }
