@@ -16,4 +16,4 @@ pub use health::{Health, admin_router};
 pub use response::Answer;
 pub use review::{BadReview, ReviewRequest};
 pub use router::{RequestLimits, webhook_router};
-pub use server::{ServerLimits, Shutdown, serve};
+pub use server::{ServerLimits, Shutdown, runtime, serve};

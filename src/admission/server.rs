@@ -82,6 +82,19 @@ impl Default for Shutdown {
     }
 }
 
+/// A runtime for servers: with workers for half of the cores, four at most.
+///
+/// An answer takes some tens of microseconds, so few threads serve any cluster; with one for every core they get into
+/// the way of each other and of whoever asks, and the slowest answers take many times longer (`make bench`).
+pub fn runtime() -> io::Result<tokio::runtime::Runtime> {
+    let cores = std::thread::available_parallelism().map_or(1, Into::into);
+    let workers = usize::clamp(cores / 2, 1, 4);
+    tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(workers)
+        .enable_all()
+        .build()
+}
+
 /// Serves until told to stop, then lets open requests end. Without TLS in plain HTTP/1.1.
 pub async fn serve(
     listener: TcpListener,

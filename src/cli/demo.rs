@@ -27,7 +27,7 @@ use tokio_rustls::{TlsAcceptor, TlsConnector};
 use super::{Done, manifest, print};
 use crate::{
     admission::{
-        Gate, NamespaceModes, RequestLimits, ServerLimits, Shutdown, serve, webhook_router,
+        Gate, NamespaceModes, RequestLimits, ServerLimits, Shutdown, runtime, serve, webhook_router,
     },
     telemetry::Metrics,
     tls::{Authority, Certificates, Source, provider, server_config},
@@ -72,10 +72,7 @@ impl Expected {
 impl Demo {
     #[expect(clippy::unused_self, reason = "every command is run the same way")]
     pub(super) fn run(&self) -> anyhow::Result<Done> {
-        tokio::runtime::Builder::new_multi_thread()
-            .enable_all()
-            .build()?
-            .block_on(demo())
+        runtime()?.block_on(demo())
     }
 }
 

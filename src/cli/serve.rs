@@ -25,8 +25,8 @@ use super::{
 };
 use crate::{
     admission::{
-        Gate, Health, NamespaceModes, RequestLimits, ServerLimits, Shutdown, admin_router, serve,
-        webhook_router,
+        Gate, Health, NamespaceModes, RequestLimits, ServerLimits, Shutdown, admin_router, runtime,
+        serve, webhook_router,
     },
     cluster::{self, Namespaces},
     telemetry::Metrics,
@@ -147,10 +147,7 @@ fn write_bundle(pem: &str) -> anyhow::Result<PathBuf> {
 
 impl Serve {
     pub(super) fn run(&self) -> anyhow::Result<Done> {
-        let runtime = tokio::runtime::Builder::new_multi_thread()
-            .enable_all()
-            .build()
-            .context("cannot start")?;
+        let runtime = runtime().context("cannot start")?;
         let done = runtime.block_on(self.serve());
         // A second signal does not wait for requests that are still open.
         runtime.shutdown_background();

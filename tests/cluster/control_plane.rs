@@ -19,7 +19,7 @@ pub(crate) struct ControlPlane {
     server: String,
     // Ended in this order: the API server before its etcd.
     api_server: Process,
-    _etcd: Process,
+    etcd: Process,
 }
 
 /// What kubectl did.
@@ -85,7 +85,7 @@ impl ControlPlane {
             assets,
             server: format!("https://127.0.0.1:{secure}"),
             api_server,
-            _etcd: etcd,
+            etcd,
         };
         let admin = plane.kubeconfig_for("admin");
         fs::write(&plane.kubeconfig, admin)?;
@@ -105,6 +105,12 @@ impl ControlPlane {
             let ready = command.output().is_ok_and(|output| output.stdout == b"ok");
             ready.then_some(())
         })
+    }
+
+    /// Sends a signal to the API server and its etcd.
+    pub(crate) fn signal(&self, signal: &str) -> Result<()> {
+        self.api_server.signal(signal)?;
+        self.etcd.signal(signal)
     }
 
     /// A kubeconfig with this token.

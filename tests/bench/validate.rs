@@ -1,0 +1,377 @@
+//! `/validate` against a handler on the same stack that only reads the body, and against upstream's Go pod security
+//! webhook: the same review, the same load, one run.
+//!
+//! The three take turns, several rounds of each, and the table holds the medians. The control plane that the webhooks watch
+//! is stopped (as by Ctrl-Z) while they are measured, so that it takes no time from them.
+
+#![expect(clippy::print_stdout, reason = "it prints a table")]
+
+#[path = "../cluster/control_plane.rs"]
+mod control_plane;
+#[path = "../support/mod.rs"]
+mod support;
+
+use std::{
+    fs,
+    net::{Ipv4Addr, SocketAddr, TcpStream},
+    path::{Path, PathBuf},
+    process::Command,
+    sync::Arc,
+};
+
+use anyhow::{Context as _, Result, ensure};
+use armorgate::{
+    admission::{ServerLimits, Shutdown, runtime, serve},
+    tls::{Certificates, Source, server_config},
+};
+use axum::{Router, body::Bytes, routing::post};
+use comfy_table::{Table, presets::UTF8_FULL_CONDENSED};
+use control_plane::ControlPlane;
+use serde_json::{Value, json};
+use support::{CertificateFiles, Process, Webhook, free_port, from_setup};
+use tokio_rustls::TlsAcceptor;
+
+const ROUNDS: usize = 5;
+const SECONDS: usize = 4;
+
+fn main() -> Result<()> {
+    let arguments: Vec<String> = std::env::args().collect();
+    match arguments.iter().position(|argument| argument == "--bare") {
+        Some(at) => bare(arguments.get(at + 1..).unwrap_or_default()),
+        None => compare(),
+    }
+}
+
+/// What one load came to.
+#[derive(Clone, Copy, Debug)]
+struct Load {
+    per_second: f64,
+    p50: f64,
+    p99: f64,
+}
+
+struct Contender {
+    name: &'static str,
+    port: u16,
+    path: &'static str,
+    process: u32,
+    loads: Vec<Load>,
+}
+
+fn compare() -> Result<()> {
+    let folder = tempfile::tempdir()?;
+    let folder = folder.path();
+    let plane = ControlPlane::start(folder)?;
+    plane.must(&[
+        "label",
+        "namespace",
+        "default",
+        "pod-security.kubernetes.io/enforce=baseline",
+    ])?;
+    let review = review(&plane)?;
+    let script = folder.join("load.lua");
+    fs::write(folder.join("review.json"), &review)?;
+    fs::write(
+        &script,
+        LOAD.replace("REVIEW", &folder.join("review.json").display().to_string()),
+    )?;
+
+    let certificates = CertificateFiles::new(folder)?;
+    let mut webhook = Webhook::start(
+        Path::new(env!("CARGO_BIN_EXE_armorgate")),
+        &folder.join("armorgate.log"),
+        0,
+        |command| {
+            command.env("KUBECONFIG", &plane.kubeconfig);
+            command
+                .arg("--tls-cert")
+                .arg(&certificates.chain)
+                .arg("--tls-key")
+                .arg(&certificates.key);
+        },
+    )?;
+    webhook.wait_until_ready()?;
+    let (bare, bare_port) = start_bare(folder, &certificates)?;
+    let (go, go_port) = start_go(folder, &plane, &certificates)?;
+    let contender = |name, port, path, process| Contender {
+        name,
+        port,
+        path,
+        process,
+        loads: Vec::new(),
+    };
+    let mut contenders = [
+        contender(
+            "armorgate /validate",
+            webhook.address.port(),
+            "/validate",
+            webhook.process.id(),
+        ),
+        contender("handler that only reads", bare_port, "/validate", bare.id()),
+        contender("Go pod security webhook", go_port, "/", go.id()),
+    ];
+    for contender in &contenders {
+        check(contender, &certificates, &review)?;
+    }
+    plane.signal("STOP")?;
+    let measured = measure(&mut contenders, &script);
+    plane.signal("CONT")?;
+    measured?;
+    print(&contenders, review.len())
+}
+
+/// The review that the API server would send of the pod: defaults, managed fields and all.
+fn review(plane: &ControlPlane) -> Result<String> {
+    let pod = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/bench/pod.yaml");
+    let pod = pod.display().to_string();
+    let arguments = [
+        "create",
+        "--dry-run=server",
+        "--show-managed-fields",
+        "-o",
+        "json",
+        "-f",
+        &pod,
+    ];
+    let object: Value = serde_json::from_str(&plane.must(&arguments)?)?;
+    let resource = json!({ "group": "", "version": "v1", "resource": "pods" });
+    let kind = json!({ "group": "", "version": "v1", "kind": "Pod" });
+    Ok(json!({
+        "kind": "AdmissionReview",
+        "apiVersion": "admission.k8s.io/v1",
+        "request": {
+            "uid": "705ab4f5-6393-11e8-b7cc-42010a800002",
+            "kind": kind, "resource": resource, "requestKind": kind, "requestResource": resource,
+            "namespace": "default", "operation": "CREATE",
+            "userInfo": {
+                "username": "system:serviceaccount:kube-system:replicaset-controller",
+                "uid": "014fbff9-a07a-4c0d-9b15-2e2a5b8f8d2c",
+                "groups": ["system:serviceaccounts", "system:serviceaccounts:kube-system", "system:authenticated"],
+            },
+            "object": object, "oldObject": null, "dryRun": false,
+            "options": { "kind": "CreateOptions", "apiVersion": "meta.k8s.io/v1" },
+        },
+    })
+    .to_string())
+}
+
+fn start_bare(folder: &Path, certificates: &CertificateFiles) -> Result<(Process, u16)> {
+    let port = free_port()?;
+    let mut command = Command::new(std::env::current_exe()?);
+    command
+        .arg("--bare")
+        .arg(port.to_string())
+        .arg(&certificates.chain)
+        .arg(&certificates.key);
+    let mut process = Process::start("the bare handler", folder.join("bare.log"), &command)?;
+    process.wait_until("listening", 20, || {
+        TcpStream::connect((Ipv4Addr::LOCALHOST, port)).ok()
+    })?;
+    Ok((process, port))
+}
+
+fn start_go(
+    folder: &Path,
+    plane: &ControlPlane,
+    certificates: &CertificateFiles,
+) -> Result<(Process, u16)> {
+    let port = free_port()?;
+    let mut command = Command::new(from_setup("ARMORGATE_TEST_GO_WEBHOOK")?);
+    command.arg("--kubeconfig").arg(&plane.kubeconfig);
+    command.args([
+        "--bind-address=127.0.0.1",
+        "--secure-port",
+        &port.to_string(),
+    ]);
+    command
+        .arg("--tls-cert-file")
+        .arg(&certificates.chain)
+        .arg("--tls-private-key-file")
+        .arg(&certificates.key);
+    let mut process = Process::start("the Go webhook", folder.join("go.log"), &command)?;
+    let url = format!("https://127.0.0.1:{port}/readyz");
+    process.wait_until("ready", 30, || {
+        let ready = Command::new("curl")
+            .args(["-sf", "--cacert"])
+            .arg(&certificates.ca)
+            .arg(&url)
+            .output();
+        ready
+            .is_ok_and(|output| output.status.success())
+            .then_some(())
+    })?;
+    Ok((process, port))
+}
+
+/// Each must answer the review, and let the pod in.
+fn check(contender: &Contender, certificates: &CertificateFiles, review: &str) -> Result<()> {
+    let address = SocketAddr::from((Ipv4Addr::LOCALHOST, contender.port));
+    let answer = support::post(address, &certificates.ca, contender.path, review.as_bytes())?;
+    let allowed = answer.status == 200 && answer.text.contains("\"allowed\":true");
+    ensure!(allowed, "{}: {answer:?}", contender.name);
+    Ok(())
+}
+
+fn measure(contenders: &mut [Contender], script: &Path) -> Result<()> {
+    for round in 0..=ROUNDS {
+        for contender in &mut *contenders {
+            let load = load(contender, script)?;
+            // The first round warms up.
+            if round > 0 {
+                contender.loads.push(load);
+            }
+        }
+    }
+    Ok(())
+}
+
+fn load(contender: &Contender, script: &Path) -> Result<Load> {
+    let url = format!("https://127.0.0.1:{}{}", contender.port, contender.path);
+    let output = Command::new("wrk")
+        .args(["-t1", "-c8", &format!("-d{SECONDS}s"), "-s"])
+        .arg(script)
+        .arg(url)
+        .output()?;
+    let text = String::from_utf8(output.stdout)?;
+    let line = text
+        .lines()
+        .find_map(|line| line.strip_prefix("result "))
+        .with_context(|| text.clone())?;
+    let numbers: Vec<f64> = line.split(' ').map(str::parse).collect::<Result<_, _>>()?;
+    let [requests, microseconds, p50, p99, errors] = numbers[..] else {
+        anyhow::bail!("{line}")
+    };
+    ensure!(errors == 0.0, "{}: {errors} errors", contender.name);
+    Ok(Load {
+        per_second: requests / microseconds * 1e6,
+        p50: p50 / 1000.0,
+        p99: p99 / 1000.0,
+    })
+}
+
+fn print(contenders: &[Contender; 3], bytes: usize) -> Result<()> {
+    let mut table = Table::new();
+    table.load_style(UTF8_FULL_CONDENSED).set_header([
+        "",
+        "requests/s",
+        "spread",
+        "p50 ms",
+        "p99 ms",
+        "peak memory MiB",
+    ]);
+    let mut medians = Vec::new();
+    for contender in contenders {
+        let median = |of: fn(&Load) -> f64| {
+            let mut values: Vec<f64> = contender.loads.iter().map(of).collect();
+            values.sort_by(f64::total_cmp);
+            (
+                values.get(values.len() / 2).copied().unwrap_or_default(),
+                values.first().copied().unwrap_or_default(),
+                values.last().copied().unwrap_or_default(),
+            )
+        };
+        let (rate, least, most) = median(|load| load.per_second);
+        let ((p50, ..), (p99, ..)) = (median(|load| load.p50), median(|load| load.p99));
+        let status = fs::read_to_string(format!("/proc/{}/status", contender.process))?;
+        let peak = status
+            .lines()
+            .find_map(|line| line.strip_prefix("VmHWM:"))
+            .context("VmHWM")?;
+        let peak: f64 = peak.trim().trim_end_matches(" kB").parse::<f64>()? / 1024.0;
+        table.add_row([
+            contender.name.to_owned(),
+            format!("{rate:.0}"),
+            format!("{least:.0}–{most:.0}"),
+            format!("{p50:.3}"),
+            format!("{p99:.3}"),
+            format!("{peak:.1}"),
+        ]);
+        medians.push((rate, p50, p99, peak));
+    }
+    let [ours, bare, go] = medians[..] else {
+        anyhow::bail!("three")
+    };
+    println!(
+        "AdmissionReview of {bytes} bytes, TLS 1.3, 8 connections, medians of {ROUNDS} rounds of {SECONDS} s, {} cores",
+        cores()
+    );
+    println!("{table}");
+    for (what, value, bound, held) in [
+        (
+            "throughput against the Go webhook",
+            format!("{:.1}×", ours.0 / go.0),
+            "at least 6×",
+            ours.0 >= 6.0 * go.0,
+        ),
+        (
+            "throughput against the bare handler",
+            format!("{:.2}×", ours.0 / bare.0),
+            "at least 0.6×",
+            ours.0 >= 0.6 * bare.0,
+        ),
+        (
+            "p99 against the Go webhook's p50",
+            format!("{:.3} against {:.3} ms", ours.2, go.1),
+            "below",
+            ours.2 < go.1,
+        ),
+        (
+            "peak memory",
+            format!("{:.1} MiB", ours.3),
+            "at most 24 MiB",
+            ours.3 <= 24.0,
+        ),
+    ] {
+        println!(
+            "{}  {what}: {value} ({bound})",
+            if held { "held  " } else { "MISSED" }
+        );
+    }
+    Ok(())
+}
+
+fn cores() -> usize {
+    std::thread::available_parallelism().map_or(1, Into::into)
+}
+
+/// The same server with a handler that only reads the body.
+fn bare(arguments: &[String]) -> Result<()> {
+    let [port, chain, key] = arguments else {
+        anyhow::bail!("PORT CHAIN KEY")
+    };
+    let runtime = runtime()?;
+    runtime.block_on(async {
+        let source = Source::Files {
+            chain: PathBuf::from(chain),
+            key: PathBuf::from(key),
+        };
+        let certificates = Certificates::load(source, std::time::SystemTime::now())?;
+        let tls = TlsAcceptor::from(Arc::new(server_config(Arc::new(certificates))?));
+        let listener = tokio::net::TcpListener::bind((Ipv4Addr::LOCALHOST, port.parse()?)).await?;
+        let router = Router::new().route("/validate", post(async |_: Bytes| ANSWER));
+        serve(
+            listener,
+            Some(tls),
+            router,
+            ServerLimits::default(),
+            prometheus_client::metrics::gauge::Gauge::default(),
+            Shutdown::new(),
+        )
+        .await;
+        Ok(())
+    })
+}
+
+/// As long as the answer to a pod that passes.
+const ANSWER: &str = r#"{"apiVersion":"admission.k8s.io/v1","kind":"AdmissionReview","response":{"uid":"705ab4f5-6393-11e8-b7cc-42010a800002","allowed":true,"auditAnnotations":{"mode":"enforce","verdict":"pass"}}}"#;
+
+/// `wrk`'s side: the request, and a line of numbers at the end.
+const LOAD: &str = r#"
+wrk.method = "POST"
+wrk.headers["Content-Type"] = "application/json"
+wrk.body = io.open("REVIEW"):read("*a")
+function done(summary, latency)
+  local errors = summary.errors.connect + summary.errors.read + summary.errors.write + summary.errors.status + summary.errors.timeout
+  print(string.format("result %d %d %d %d %d", summary.requests, summary.duration, latency:percentile(50), latency:percentile(99), errors))
+end
+"#;
