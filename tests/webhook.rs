@@ -65,9 +65,11 @@ impl Server {
 
     /// It still does its work.
     fn is_unharmed(&self) -> Result<()> {
-        let good = self.review(&pod(json!({})))?;
+        let good = self.review(&pod(&json!({})))?;
         ensure!(good["allowed"] == true && good["uid"] == "u", "{good}");
-        let weak = self.review(&pod(json!({ "appArmorProfile": { "type": "Unconfined" } })))?;
+        let weak = self.review(&pod(
+            &json!({ "appArmorProfile": { "type": "Unconfined" } }),
+        ))?;
         ensure!(
             weak["allowed"] == false && weak["status"]["code"] == 403,
             "{weak}"
@@ -92,16 +94,16 @@ fn review(object: &Value) -> Value {
     })
 }
 
-fn pod(context: Value) -> Value {
+fn pod(context: &Value) -> Value {
     json!({ "spec": { "containers": [{ "name": "web", "securityContext": context }] } })
 }
 
 #[test]
 fn whatever_is_no_review_gets_a_400_with_one_line_of_reason() -> Result<()> {
     let server = Server::start(&[])?;
-    let whole = review(&pod(json!({}))).to_string();
+    let whole = review(&pod(&json!({}))).to_string();
     let with = |pointer: &str, value: Value| {
-        let mut changed = review(&pod(json!({})));
+        let mut changed = review(&pod(&json!({})));
         *changed.pointer_mut(pointer).unwrap() = value;
         changed.to_string()
     };
@@ -357,7 +359,7 @@ fn http2_and_tls_from_1_2_on_are_served_and_nothing_else() -> Result<()> {
             ))
             .output()?)
     };
-    let body = review(&pod(json!({}))).to_string();
+    let body = review(&pod(&json!({}))).to_string();
     for (arguments, expected) in [
         (vec!["--http2", "-d", &body], "2 200"),
         (vec!["--http1.1", "-d", &body], "1.1 200"),
@@ -485,7 +487,7 @@ fn a_broken_new_certificate_or_profile_leaves_the_old_one_and_is_told() -> Resul
     fs::write(profiles.path().join("web"), "profile web { file, }")?;
     let server = Server::start(&["--profiles", &profiles.path().display().to_string()])?;
     let named =
-        pod(json!({ "appArmorProfile": { "type": "Localhost", "localhostProfile": "web" } }));
+        pod(&json!({ "appArmorProfile": { "type": "Localhost", "localhostProfile": "web" } }));
     let message = |object: &Value| -> Result<String> {
         Ok(server.review(object)?["status"]["message"]
             .as_str()
@@ -557,7 +559,7 @@ fn metrics_count_by_operation_kind_verdict_and_mode() -> Result<()> {
 #[test]
 fn what_holds_no_pod_or_cannot_change_one_passes() -> Result<()> {
     let server = Server::start(&[])?;
-    let weak = pod(json!({ "appArmorProfile": { "type": "Unconfined" } }));
+    let weak = pod(&json!({ "appArmorProfile": { "type": "Unconfined" } }));
     let answer = |pointer: &str, value: Value| -> Result<Value> {
         let mut changed = review(&weak);
         changed["request"]["subResource"] = json!("");
@@ -593,7 +595,7 @@ fn exemptions_hold_and_say_so() -> Result<()> {
         "exemptions: {namespaces: [a], users: [b], groups: [c], runtimeClasses: [gvisor]}",
     )?;
     let server = Server::start(&["--config", &config.display().to_string()])?;
-    let weak = pod(json!({ "appArmorProfile": { "type": "Unconfined" } }));
+    let weak = pod(&json!({ "appArmorProfile": { "type": "Unconfined" } }));
     for (pointer, value, exempt) in [
         ("/request/namespace", json!("a"), Some("namespace")),
         ("/request/userInfo/username", json!("b"), Some("user")),
@@ -652,7 +654,7 @@ fn self_signed_prints_a_ca_bundle_that_verifies_it() -> Result<()> {
         .lines()
         .find_map(|line| line.strip_prefix("CA bundle: "))
         .context("it prints the path")?;
-    let body = review(&pod(json!({}))).to_string();
+    let body = review(&pod(&json!({}))).to_string();
     let answer = post(
         webhook.address,
         bundle.as_ref(),

@@ -13,7 +13,7 @@ use crate::{
     cluster::{Label, Namespaces},
     report::{Finding, findings, text},
     telemetry::RequestLabels,
-    verdict::{Decision, Exemption, Kind, Malformed, Mode, Policy, Profiles, Workload, review},
+    verdict::{Decision, Exemption, Kind, Mode, Policy, Profiles, review},
 };
 
 /// Where the mode of a namespace comes from.
@@ -56,9 +56,9 @@ pub(super) enum Unseen {
 impl Gate {
     /// Answers the review in a body.
     pub(super) fn evaluate(&self, body: &[u8], unseen: Unseen) -> Result<Evaluation, BadReview> {
-        let request = ReviewRequest::parse(body)?;
+        let mut request = ReviewRequest::parse(body)?;
         let operation = request.operation()?;
-        let kind = Kind::of(request.kind.0.group.as_str(), request.kind.0.kind.as_str());
+        let kind = request.kind();
         let mut labels = RequestLabels {
             operation: operation.as_str(),
             kind: kind.map_or("other", Kind::as_str),
@@ -108,7 +108,7 @@ impl Gate {
                     mode,
                     kind,
                     operation,
-                    &request,
+                    &mut request,
                     &mut answer,
                     &mut labels,
                 );
@@ -134,14 +134,11 @@ impl Gate {
         mode: Mode,
         kind: Kind,
         operation: Operation,
-        request: &ReviewRequest<'_>,
+        request: &mut ReviewRequest<'_>,
         answer: &mut Answer,
         labels: &mut RequestLabels,
     ) -> Option<Exemption> {
-        let new = match request.object {
-            Some(json) => Workload::parse(kind, json.get()),
-            None => Err(Malformed::absent()),
-        };
+        let new = request.take_object(kind);
         if let Ok(workload) = &new {
             let exempt = policy
                 .exemptions

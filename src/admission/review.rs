@@ -1,9 +1,14 @@
 //! `AdmissionReview` v1 as the API server sends it: only the fields that are needed, borrowed from the body.
 
-use serde::Deserialize;
+use std::fmt;
+
+use serde::{
+    Deserialize, Deserializer,
+    de::{DeserializeSeed, IgnoredAny, MapAccess, Visitor},
+};
 use serde_json::value::RawValue;
 
-use crate::verdict::{JsonObject, Text};
+use crate::verdict::{JsonObject, Kind, Malformed, Text, Workload};
 
 /// Why a body is no admission review. The caller's fault: HTTP 400, with this as the reason.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -56,49 +61,42 @@ impl Operation {
     }
 }
 
-#[derive(Deserialize)]
-#[serde(rename_all = "camelCase")]
-struct Review<'a> {
-    #[serde(borrow, default)]
-    api_version: Option<Text<'a>>,
-    #[serde(borrow, default)]
-    kind: Option<Text<'a>>,
-    #[serde(borrow, default)]
-    request: Option<JsonObject<ReviewRequest<'a>>>,
-}
-
 /// The request in a review.
-#[derive(Debug, Deserialize)]
-#[serde(rename_all = "camelCase")]
+#[derive(Debug, Default)]
 pub struct ReviewRequest<'a> {
-    #[serde(borrow, default)]
     uid: Option<Text<'a>>,
-    #[serde(borrow, default)]
-    pub(super) kind: JsonObject<GroupKind<'a>>,
-    #[serde(borrow, default)]
+    kind: Option<JsonObject<GroupKind<'a>>>,
     sub_resource: Option<Text<'a>>,
-    #[serde(borrow, default)]
     name: Option<Text<'a>>,
-    #[serde(borrow, default)]
     namespace: Option<Text<'a>>,
-    #[serde(borrow, default)]
     operation: Option<Text<'a>>,
-    #[serde(borrow, default)]
     user_info: Option<JsonObject<UserInfo<'a>>>,
-    #[serde(default)]
     dry_run: Option<bool>,
-    #[serde(borrow, default)]
-    pub(super) object: Option<&'a RawValue>,
-    #[serde(borrow, default)]
+    object: Object<'a>,
     pub(super) old_object: Option<&'a RawValue>,
 }
 
+/// The object of a request.
+#[derive(Debug, Default)]
+#[expect(
+    clippy::large_enum_variant,
+    reason = "there is one per request, and the large one is the usual one"
+)]
+enum Object<'a> {
+    #[default]
+    Absent,
+    /// As it stands in the body, not read yet.
+    Raw(&'a RawValue),
+    /// Read on the way: the API server writes the kind before the object.
+    Read(Workload<'a>),
+}
+
 #[derive(Debug, Default, Deserialize)]
-pub(super) struct GroupKind<'a> {
+struct GroupKind<'a> {
     #[serde(borrow, default)]
-    pub(super) group: Text<'a>,
+    group: Text<'a>,
     #[serde(borrow, default)]
-    pub(super) kind: Text<'a>,
+    kind: Text<'a>,
 }
 
 #[derive(Debug, Deserialize)]
@@ -114,15 +112,20 @@ impl<'a> ReviewRequest<'a> {
     pub fn parse(body: &'a [u8]) -> Result<Self, BadReview> {
         let text =
             std::str::from_utf8(body).map_err(|error| BadReview::NotUtf8(error.valid_up_to()))?;
-        let JsonObject(review): JsonObject<Review<'a>> =
-            serde_json::from_str(text).map_err(|error| BadReview::Json(one_line(&error)))?;
+        let review = match read(text, Objects::Read) {
+            Ok(review) => review,
+            // The object may be at fault, which its verdict tells: read again, leaving the object as it is.
+            Err(_) => {
+                read(text, Objects::Leave).map_err(|error| BadReview::Json(one_line(&error)))?
+            }
+        };
         let [api_version, kind] = [review.api_version, review.kind].map(Option::unwrap_or_default);
         if (api_version.as_str(), kind.as_str()) != ("admission.k8s.io/v1", "AdmissionReview") {
             let [api_version, kind] =
                 [api_version, kind].map(|text| crate::report::text::quote(text.as_str()));
             return Err(BadReview::UnknownReview { api_version, kind });
         }
-        let JsonObject(request) = review.request.ok_or(BadReview::NoRequest)?;
+        let request = review.request.ok_or(BadReview::NoRequest)?;
         if request.uid().is_empty() {
             return Err(BadReview::NoUid);
         }
@@ -138,6 +141,22 @@ impl<'a> ReviewRequest<'a> {
             other => Err(BadReview::UnknownOperation(crate::report::text::quote(
                 other,
             ))),
+        }
+    }
+
+    /// The kind of the object, or `None` for one that holds no pod.
+    pub(super) fn kind(&self) -> Option<Kind> {
+        let JsonObject(kind) = self.kind.as_ref()?;
+        Kind::of(kind.group.as_str(), kind.kind.as_str())
+    }
+
+    /// The object, read as of that kind.
+    pub(super) fn take_object(&mut self, kind: Kind) -> Result<Workload<'a>, Malformed> {
+        match std::mem::take(&mut self.object) {
+            Object::Raw(json) => Workload::parse(kind, json.get()),
+            Object::Read(workload) if workload.kind == kind => Ok(workload),
+            // A second `kind` after the object is nothing that the API server writes.
+            Object::Absent | Object::Read(_) => Err(Malformed::absent()),
         }
     }
 
@@ -173,6 +192,107 @@ impl<'a> ReviewRequest<'a> {
 
     pub(super) fn dry_run(&self) -> bool {
         self.dry_run.unwrap_or_default()
+    }
+}
+
+/// What to do with the object on the way.
+#[derive(Clone, Copy)]
+enum Objects {
+    Leave,
+    Read,
+}
+
+fn read(text: &str, objects: Objects) -> serde_json::Result<Review<'_>> {
+    let mut reader = serde_json::Deserializer::from_str(text);
+    let review = ReviewSeed(objects).deserialize(&mut reader)?;
+    reader.end()?;
+    Ok(review)
+}
+
+#[derive(Default)]
+struct Review<'a> {
+    api_version: Option<Text<'a>>,
+    kind: Option<Text<'a>>,
+    request: Option<ReviewRequest<'a>>,
+}
+
+struct ReviewSeed(Objects);
+
+impl<'de> DeserializeSeed<'de> for ReviewSeed {
+    type Value = Review<'de>;
+
+    fn deserialize<D: Deserializer<'de>>(self, reader: D) -> Result<Review<'de>, D::Error> {
+        reader.deserialize_map(self)
+    }
+}
+
+impl<'de> Visitor<'de> for ReviewSeed {
+    type Value = Review<'de>;
+
+    fn expecting(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        out.write_str("an object")
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Review<'de>, A::Error> {
+        let mut review = Review::default();
+        while let Some(key) = map.next_key::<Text<'de>>()? {
+            match key.as_str() {
+                "apiVersion" => review.api_version = map.next_value()?,
+                "kind" => review.kind = map.next_value()?,
+                "request" => review.request = map.next_value_seed(RequestSeed(self.0))?,
+                _ => drop(map.next_value::<IgnoredAny>()?),
+            }
+        }
+        Ok(review)
+    }
+}
+
+struct RequestSeed(Objects);
+
+impl<'de> DeserializeSeed<'de> for RequestSeed {
+    type Value = Option<ReviewRequest<'de>>;
+
+    fn deserialize<D: Deserializer<'de>>(self, reader: D) -> Result<Self::Value, D::Error> {
+        reader.deserialize_any(self)
+    }
+}
+
+impl<'de> Visitor<'de> for RequestSeed {
+    type Value = Option<ReviewRequest<'de>>;
+
+    fn expecting(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        out.write_str("an object")
+    }
+
+    fn visit_unit<E>(self) -> Result<Self::Value, E> {
+        Ok(None)
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Self::Value, A::Error> {
+        let mut request = ReviewRequest::default();
+        while let Some(key) = map.next_key::<Text<'de>>()? {
+            match key.as_str() {
+                "uid" => request.uid = map.next_value()?,
+                "kind" => request.kind = map.next_value()?,
+                "subResource" => request.sub_resource = map.next_value()?,
+                "name" => request.name = map.next_value()?,
+                "namespace" => request.namespace = map.next_value()?,
+                "operation" => request.operation = map.next_value()?,
+                "userInfo" => request.user_info = map.next_value()?,
+                "dryRun" => request.dry_run = map.next_value()?,
+                "object" => {
+                    request.object = match (self.0, request.kind()) {
+                        (Objects::Read, Some(kind)) => Object::Read(map.next_value_seed(kind)?),
+                        _ => map
+                            .next_value::<Option<&RawValue>>()?
+                            .map_or(Object::Absent, Object::Raw),
+                    }
+                }
+                "oldObject" => request.old_object = map.next_value()?,
+                _ => drop(map.next_value::<IgnoredAny>()?),
+            }
+        }
+        Ok(Some(request))
     }
 }
 

@@ -2,7 +2,7 @@
 //!
 //! Everything else in the object is skipped unread, so this is no validation of the object: the API server does that.
 
-use serde::{Deserialize, Deserializer};
+use serde::{Deserialize, Deserializer, de::DeserializeSeed};
 
 use super::{
     fields::{
@@ -188,6 +188,15 @@ impl<'a> Pod<'a> {
             ContainerList::Init => &self.init_containers,
             ContainerList::Regular => &self.containers,
         }
+    }
+}
+
+/// A kind reads an object of its own from any deserializer, on the way through a larger text.
+impl<'de> DeserializeSeed<'de> for Kind {
+    type Value = Workload<'de>;
+
+    fn deserialize<D: Deserializer<'de>>(self, reader: D) -> Result<Workload<'de>, D::Error> {
+        Workload::read(self, reader)
     }
 }
 

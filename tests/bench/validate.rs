@@ -6,8 +6,6 @@
 
 #![expect(clippy::print_stdout, reason = "it prints a table")]
 
-#[path = "../cluster/control_plane.rs"]
-mod control_plane;
 #[path = "../support/mod.rs"]
 mod support;
 
@@ -26,9 +24,10 @@ use armorgate::{
 };
 use axum::{Router, body::Bytes, routing::post};
 use comfy_table::{Table, presets::UTF8_FULL_CONDENSED};
-use control_plane::ControlPlane;
 use serde_json::{Value, json};
-use support::{CertificateFiles, Process, Webhook, free_port, from_setup};
+use support::{
+    CertificateFiles, Process, Webhook, control_plane::ControlPlane, free_port, from_setup,
+};
 use tokio_rustls::TlsAcceptor;
 
 const ROUNDS: usize = 5;

@@ -11,7 +11,6 @@
     reason = "a test may fail loudly, and has something to print"
 )]
 
-mod control_plane;
 mod lifecycle;
 mod modes;
 mod objects;
@@ -31,8 +30,11 @@ use std::{
 use anyhow::{Context as _, Result, ensure};
 use libtest_mimic::{Arguments, Failed, Trial};
 
-use control_plane::{ControlPlane, Ran};
-use support::{CertificateFiles, Webhook, free_port};
+use support::{
+    CertificateFiles, Webhook,
+    control_plane::{ControlPlane, Ran},
+    free_port,
+};
 
 fn main() -> ExitCode {
     let mut arguments = Arguments::from_args();

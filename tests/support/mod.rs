@@ -5,6 +5,8 @@
     reason = "every test program compiles this module and uses its own part of it"
 )]
 
+pub(crate) mod control_plane;
+
 use std::{
     fs::{self, File},
     io::{ErrorKind, Read as _, Write as _},
@@ -281,7 +283,8 @@ impl Webhook {
 fn listening(log: &str) -> Vec<SocketAddr> {
     let field = |line: &str| {
         let line: serde_json::Value = serde_json::from_str(line).ok()?;
-        (line["message"] == "listening").then(|| line["address"].as_str()?.parse().ok())?
+        let is_listening = line.get("message")?.as_str()? == "listening";
+        is_listening.then(|| line.get("address")?.as_str()?.parse().ok())?
     };
     log.lines().filter_map(field).collect()
 }

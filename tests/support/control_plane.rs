@@ -9,7 +9,7 @@ use std::{
 
 use anyhow::{Context as _, Result, ensure};
 
-use crate::support::{Process, free_port, from_setup};
+use super::{Process, free_port, from_setup};
 
 /// A running control plane. Requests of `admin` may do anything.
 pub(crate) struct ControlPlane {

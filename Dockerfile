@@ -1,0 +1,18 @@
+# docker build -t armorgate:0.1.0 .
+FROM rust:1.95-slim-trixie AS build
+WORKDIR /src
+# The dependencies first: they change less often than the sources.
+COPY Cargo.toml Cargo.lock ./
+COPY tests/bench tests/bench
+RUN mkdir -p src tests/cluster \
+    && echo 'fn main() {}' | tee src/main.rs tests/cluster/main.rs tests/verdict.rs > /dev/null && touch src/lib.rs \
+    && cargo build --locked --release
+COPY src src
+RUN touch src/lib.rs src/main.rs && cargo build --locked --release
+
+FROM debian:trixie-slim
+COPY --from=build /src/target/release/armorgate /usr/local/bin/armorgate
+USER 65532:65532
+EXPOSE 8443 8080
+ENTRYPOINT ["/usr/local/bin/armorgate"]
+CMD ["--help"]
