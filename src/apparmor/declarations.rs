@@ -1,7 +1,7 @@
 //! The profiles that a file declares, by their full names.
 //!
-//! A child or hat is named as the kernel names it: `parent//child`. Includes are not followed (they declare no profiles
-//! where they may stand inside one, and a preamble's only by mistake), and variables in names stay as written.
+//! A child or hat is named as the kernel names it: `parent//child`. Includes are not followed, so a child that one brings
+//! (Debian's `abstractions/ubuntu-helpers` does) is not seen, and variables in names stay as written.
 
 use super::words::{Word, WordKind, Words};
 
