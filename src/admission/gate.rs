@@ -75,7 +75,7 @@ impl Gate {
         let Some(kind) = kind.filter(|_| looked_at) else {
             answer
                 .audit_annotations
-                .push(("verdict", labels.verdict.to_owned()));
+                .push(("verdict", labels.verdict.into()));
             return Ok(Evaluation::Answered(answer, labels));
         };
 
@@ -94,14 +94,14 @@ impl Gate {
                     policy.modes.profile
                 }
                 NamespaceMode::Unseen if unseen == Unseen::Report => {
-                    return Ok(Evaluation::NamespaceUnseen(request.namespace().to_owned()));
+                    return Ok(Evaluation::NamespaceUnseen(request.namespace().into()));
                 }
                 NamespaceMode::Unseen => policy.modes.profile,
             };
             labels.mode = mode.as_str();
             answer
                 .audit_annotations
-                .push(("mode", mode.as_str().to_owned()));
+                .push(("mode", mode.as_str().into()));
             if mode != Mode::Off {
                 exemption = self.review(
                     &policy,
@@ -118,7 +118,7 @@ impl Gate {
             labels.verdict = "exempt";
             answer
                 .audit_annotations
-                .push(("exempt", exemption.as_str().to_owned()));
+                .push(("exempt", exemption.as_str().into()));
         }
         Ok(Evaluation::Answered(answer, labels))
     }
@@ -156,7 +156,7 @@ impl Gate {
         labels.verdict = decision.verdict.as_str();
         answer
             .audit_annotations
-            .push(("verdict", decision.verdict.as_str().to_owned()));
+            .push(("verdict", decision.verdict.as_str().into()));
         if !decision.is_clean() {
             speak(
                 decision,
@@ -224,5 +224,5 @@ fn speak(
     } else if decision.mode != Mode::Audit {
         answer.warnings.extend(text::warnings(found));
     }
-    answer.audit_annotations.push(("reasons", reasons));
+    answer.audit_annotations.push(("reasons", reasons.into()));
 }

@@ -1,6 +1,6 @@
 //! The webhook: wire types, HTTPS server, and the answer to each review.
 //!
-//! A request's way: [`server`] accepts the connection, [`router`] reads a bounded body, [`Gate`] answers it from one
+//! A request's way: `server` accepts the connection, `router` reads a bounded body, [`Gate`] answers it from one
 //! snapshot of policy and profiles. No disk, registry or API call is made on the way, and the webhook writes nothing.
 
 mod body;

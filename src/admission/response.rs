@@ -1,5 +1,7 @@
 //! The answer to a review, as the API server reads it.
 
+use std::borrow::Cow;
+
 use serde::Serialize;
 
 /// The answer to a review.
@@ -12,7 +14,7 @@ pub struct Answer {
     /// Shown to the user by `kubectl`.
     pub warnings: Vec<String>,
     /// Key and value, for the API server's audit log; the API server puts the webhook's name before the key.
-    pub audit_annotations: Vec<(&'static str, String)>,
+    pub audit_annotations: Vec<(&'static str, Cow<'static, str>)>,
 }
 
 impl Answer {
@@ -23,7 +25,8 @@ impl Answer {
             reason: "Forbidden",
             message,
         });
-        serde_json::to_vec(&Review {
+        let mut json = Vec::with_capacity(TYPICAL);
+        let review = Review {
             api_version: "admission.k8s.io/v1",
             kind: "AdmissionReview",
             response: Response {
@@ -33,9 +36,14 @@ impl Answer {
                 warnings: &self.warnings,
                 audit_annotations: AuditAnnotations(&self.audit_annotations),
             },
-        })
+        };
+        serde_json::to_writer(&mut json, &review)?;
+        Ok(json)
     }
 }
+
+/// Bytes of the answer to a pod that passes, and some to spare.
+const TYPICAL: usize = 512;
 
 #[derive(Serialize)]
 #[serde(rename_all = "camelCase")]
@@ -64,7 +72,7 @@ struct Status<'a> {
     message: &'a str,
 }
 
-struct AuditAnnotations<'a>(&'a [(&'static str, String)]);
+struct AuditAnnotations<'a>(&'a [(&'static str, Cow<'static, str>)]);
 
 impl Serialize for AuditAnnotations<'_> {
     fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
