@@ -6,7 +6,7 @@ use anyhow::{Context as _, ensure};
 use arc_swap::ArcSwap;
 use axum::body::Bytes;
 use clap::Args;
-use comfy_table::{ContentArrangement, Table, presets::UTF8_FULL};
+use comfy_table::{ColumnConstraint, ContentArrangement, Table, Width, presets::UTF8_FULL};
 use http_body_util::{BodyExt as _, Full};
 use hyper::{
     Request,
@@ -127,6 +127,10 @@ async fn demo() -> anyhow::Result<Done> {
         table.set_width(WIDTH);
     }
     table.set_header(["sample", "verdict", "what kubectl would show"]);
+    table.set_constraints([
+        ColumnConstraint::UpperBoundary(Width::Fixed(28)),
+        ColumnConstraint::UpperBoundary(Width::Fixed(13)),
+    ]);
     let mut wrong = Vec::new();
     for sample in SAMPLES {
         let (came_out, message) = ask(&mut client, sample).await?;
@@ -224,6 +228,8 @@ async fn ask(
         .get("message")
         .and_then(Value::as_str)
         .unwrap_or_default();
+    // The first line is the same in all.
+    let message = message.split_once('\n').map_or(message, |(_, rest)| rest);
     Ok(match (allowed, warnings.as_slice()) {
         (false, _) => (Expected::Denied, message.to_owned()),
         (true, []) => (Expected::Allowed, String::new()),

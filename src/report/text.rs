@@ -67,8 +67,14 @@ pub fn denial(findings: &[Finding]) -> String {
             .filter(|finding| finding.treatment == Treatment::Deny && !finding.inherited)
     };
     let mut text = "AppArmor profiles must be no weaker than the runtime's default:".to_owned();
-    for line in lines(denied(), MAX_LINES) {
-        let _ = write!(text, "\n- {line}");
+    let (faults, more) = faults(denied(), MAX_LINES);
+    for fault in &faults {
+        let separator = if fault.field.is_empty() { "" } else { ": " };
+        let _ = write!(text, "\n- {} {}", fault.subjects, fault.message);
+        let _ = write!(text, "\n  {}{separator}{}", fault.field, fault.advice);
+    }
+    if more > 0 {
+        let _ = write!(text, "\n- and {more} more");
     }
     cut(text, MAX_DENIAL)
 }
@@ -91,57 +97,81 @@ pub fn reasons(findings: &[Finding]) -> String {
     cut(lines(findings.iter(), MAX_LINES).join("; "), MAX_ANNOTATION)
 }
 
-/// One line per fault, with all the subjects that share it.
+/// A fault with all the subjects that share it.
+struct Fault<'f> {
+    subjects: String,
+    message: &'f str,
+    advice: &'f str,
+    /// Of the first subject.
+    field: &'f str,
+}
+
+/// A line per fault.
 fn lines<'f>(findings: impl Iterator<Item = &'f Finding>, most: usize) -> Vec<String> {
-    let mut groups: Vec<Vec<&Finding>> = Vec::new();
-    let mut left_out = 0_usize;
-    for finding in findings {
-        let shares_fault = |group: &Vec<&Finding>| {
-            group.first().is_some_and(|first| {
-                first.message == finding.message && first.advice == finding.advice
-            })
+    let (faults, more) = faults(findings, most);
+    let line = |fault: &Fault<'_>| {
+        let Fault {
+            subjects,
+            message,
+            advice,
+            field,
+        } = fault;
+        let place = if field.is_empty() {
+            String::new()
+        } else {
+            format!(" ({field})")
         };
-        match groups.iter().position(shares_fault) {
-            Some(position) => groups
-                .get_mut(position)
-                .into_iter()
-                .for_each(|group| group.push(finding)),
-            None if groups.len() < most => groups.push(vec![finding]),
-            None => left_out += 1,
-        }
-    }
-    let mut lines: Vec<String> = groups
-        .iter()
-        .filter_map(|group| group_line(group))
-        .collect();
-    if left_out > 0 {
-        lines.push(format!("and {left_out} more"));
+        format!("{subjects} {message}: {advice}{place}")
+    };
+    let mut lines: Vec<String> = faults.iter().map(line).collect();
+    if more > 0 {
+        lines.push(format!("and {more} more"));
     }
     lines
 }
 
-fn group_line(group: &[&Finding]) -> Option<String> {
+/// At most so many faults, and how many findings are left out.
+fn faults<'f>(findings: impl Iterator<Item = &'f Finding>, most: usize) -> (Vec<Fault<'f>>, usize) {
+    let mut groups: Vec<Vec<&Finding>> = Vec::new();
+    let mut left_out = 0_usize;
+    for finding in findings {
+        let shares_fault = |group: &&mut Vec<&Finding>| {
+            let first = group.first();
+            first.is_some_and(|first| {
+                first.message == finding.message && first.advice == finding.advice
+            })
+        };
+        if let Some(group) = groups.iter_mut().find(shares_fault) {
+            group.push(finding);
+        } else if groups.len() < most {
+            groups.push(vec![finding]);
+        } else {
+            left_out += 1;
+        }
+    }
+    (
+        groups.iter().filter_map(|group| fault(group)).collect(),
+        left_out,
+    )
+}
+
+fn fault<'f>(group: &[&'f Finding]) -> Option<Fault<'f>> {
     let first = group.first()?;
     let named: Vec<&str> = group
         .iter()
         .take(MAX_SUBJECTS)
         .map(|finding| finding.subject.as_str())
         .collect();
-    let mut line = named.join(", ");
+    let mut subjects = named.join(", ");
     if let Some(more @ 1..) = group.len().checked_sub(named.len()) {
-        let _ = write!(line, " and {more} more");
+        let _ = write!(subjects, " and {more} more");
     }
-    let Finding {
-        message,
-        advice,
-        field,
-        ..
-    } = first;
-    let _ = write!(line, " {message}: {advice}");
-    if !field.is_empty() {
-        let _ = write!(line, " ({field})");
-    }
-    Some(line)
+    Some(Fault {
+        subjects,
+        message: &first.message,
+        advice: &first.advice,
+        field: &first.field,
+    })
 }
 
 /// Cut to so many bytes, on a character.
@@ -252,8 +282,10 @@ mod tests {
         assert_eq!(
             lines,
             [
-                "- a, b is bad: do better (spec)",
-                "- c is worse: do better (spec)"
+                "- a, b is bad",
+                "  spec: do better",
+                "- c is worse",
+                "  spec: do better"
             ]
         );
     }
