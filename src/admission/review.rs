@@ -8,7 +8,7 @@ use serde::{
 };
 use serde_json::value::RawValue;
 
-use crate::verdict::{JsonObject, Kind, Malformed, Text, Workload};
+use crate::verdict::{JsonObject, Kind, Malformed, Text, Workload, bounded_list};
 
 /// Why a body is no admission review. The caller's fault: HTTP 400, with this as the reason.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -103,8 +103,8 @@ struct GroupKind<'a> {
 struct UserInfo<'a> {
     #[serde(borrow, default)]
     username: Option<Text<'a>>,
-    #[serde(borrow, default)]
-    groups: Option<Vec<Text<'a>>>,
+    #[serde(borrow, default, deserialize_with = "bounded_list")]
+    groups: Vec<Text<'a>>,
 }
 
 impl<'a> ReviewRequest<'a> {
@@ -183,11 +183,10 @@ impl<'a> ReviewRequest<'a> {
     }
 
     pub(super) fn groups(&self) -> impl Iterator<Item = &str> {
-        let groups = self
-            .user_info
-            .as_ref()
-            .and_then(|user| user.0.groups.as_deref());
-        groups.unwrap_or_default().iter().map(Text::as_str)
+        self.user_info
+            .iter()
+            .flat_map(|user| &user.0.groups)
+            .map(Text::as_str)
     }
 
     pub(super) fn dry_run(&self) -> bool {

@@ -29,11 +29,11 @@ use crate::telemetry::{Metrics, RequestLabels};
 /// How much a webhook takes on.
 #[derive(Clone, Copy, Debug)]
 pub struct RequestLimits {
-    /// Requests answered at the same time; more are turned away.
+    /// Requests read and answered at the same time; more are turned away.
     pub in_flight: usize,
     /// Bytes of one body.
     pub body: usize,
-    /// Bytes of all bodies together.
+    /// Bytes of all large bodies together.
     pub bodies: usize,
     /// How long reading a body may take.
     pub body_time: Duration,
@@ -44,7 +44,7 @@ pub struct RequestLimits {
 impl Default for RequestLimits {
     fn default() -> Self {
         Self {
-            in_flight: 256,
+            in_flight: 1024,
             body: 4 << 20,
             bodies: 16 << 20,
             body_time: Duration::from_secs(4),
@@ -58,6 +58,7 @@ struct Webhook {
     metrics: Arc<Metrics>,
     bodies: BodyReader,
     slots: Semaphore,
+    waiting: Semaphore,
     namespace_wait: Duration,
 }
 
@@ -68,6 +69,7 @@ pub fn webhook_router(gate: Arc<Gate>, metrics: Arc<Metrics>, limits: RequestLim
         metrics,
         bodies: BodyReader::new(limits.body, limits.bodies, limits.body_time),
         slots: Semaphore::new(limits.in_flight),
+        waiting: Semaphore::new(MAX_WAITING),
         namespace_wait: limits.namespace_wait,
     };
     Router::new()
@@ -87,6 +89,9 @@ enum Refusal {
     #[error(transparent)]
     Review(#[from] BadReview),
 }
+
+/// LIMIT: requests that wait for their namespace at the same time; more go by the cluster's mode at once.
+const MAX_WAITING: usize = 32;
 
 /// LIMIT: bodies from here on are judged on a thread of their own, as that may take over a millisecond.
 const LARGE_BODY: usize = 128 * 1024;
@@ -130,20 +135,29 @@ impl Webhook {
         self: &Arc<Self>,
         body: &mut Body,
     ) -> Result<(Vec<u8>, RequestLabels), Refusal> {
-        let _slot = self.slots.try_acquire().map_err(|_| Refusal::Overloaded)?;
-        let (body, _memory) = self.bodies.read(body).await?;
-        let mut evaluation = self.evaluate(&body, Unseen::Report).await?;
-        if let (Evaluation::NamespaceUnseen(namespace), NamespaceModes::Watched(namespaces)) =
-            (&evaluation, &self.gate.namespaces)
-        {
-            namespaces.wait_for(namespace, self.namespace_wait).await;
-            evaluation = self.evaluate(&body, Unseen::UseDefault).await?;
+        let slot = self.slots.try_acquire().map_err(|_| Refusal::Overloaded)?;
+        let body = self.bodies.read(body).await?;
+        let mut evaluation = self.evaluate(&body.bytes, Unseen::Report).await?;
+        if let Evaluation::NamespaceUnseen(namespace) = &evaluation {
+            // Whoever names namespaces that do not exist must not keep others from being answered.
+            drop(slot);
+            self.wait_for(namespace).await;
+            evaluation = self.evaluate(&body.bytes, Unseen::UseDefault).await?;
         }
         match evaluation {
             Evaluation::Answered(answer, labels) => {
                 Ok((answer.to_json().map_err(|_| Refusal::Internal)?, labels))
             }
             Evaluation::NamespaceUnseen(_) => Err(Refusal::Internal),
+        }
+    }
+
+    async fn wait_for(&self, namespace: &str) {
+        if let (NamespaceModes::Watched(namespaces), Ok(_place)) =
+            (&self.gate.namespaces, self.waiting.try_acquire())
+            && namespaces.is_synced()
+        {
+            namespaces.wait_for(namespace, self.namespace_wait).await;
         }
     }
 

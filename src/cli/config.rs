@@ -108,7 +108,14 @@ mod tests {
 
     #[test]
     fn an_empty_file_holds_the_defaults() {
-        for text in ["", "# nothing\n", "---\n", "{}"] {
+        for text in [
+            "",
+            "# nothing\n",
+            "---\n",
+            "{}",
+            "modes:\nexemptions:\n",
+            "exemptions:\n  users:\n",
+        ] {
             assert_eq!(parse("c", text).unwrap(), Policy::default(), "{text:?}");
         }
     }

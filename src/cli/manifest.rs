@@ -2,15 +2,16 @@
 
 use std::fmt;
 
+use indexmap::IndexMap;
 use serde::{
     Deserialize, Deserializer, Serialize, Serializer,
     de::{MapAccess, SeqAccess, Visitor},
 };
-use serde_saphyr::{Location, Options, Spanned};
+use serde_saphyr::{Location, MergeKeyPolicy, Options, Spanned};
 
 use crate::{
     report::{Place, text::sentence},
-    verdict::{FieldPath, Segment},
+    verdict::{FieldPath, Kind, Segment},
 };
 
 /// A file that cannot be read as manifests.
@@ -49,26 +50,23 @@ pub(super) fn objects<'f>(file: &'f str, text: &str) -> Result<Vec<Object<'f>>, 
     })?;
     let mut objects = Vec::new();
     // Lists may hold lists: a stack, not recursion.
-    let mut waiting: Vec<(Spanned<Node>, Option<TypeMeta>)> = documents
-        .into_iter()
-        .rev()
-        .map(|node| (node, None))
-        .collect();
+    let mut waiting: Vec<(Spanned<Node>, Option<TypeMeta>)> = Vec::new();
+    for mut document in documents.into_iter().rev() {
+        document.value.merge_maps(text);
+        waiting.push((document, None));
+    }
     while let Some((mut node, inherited)) = waiting.pop() {
         let own = TypeMeta::of(&node.value);
-        let TypeMeta { group, kind } = if own.kind.is_empty() {
-            inherited.unwrap_or(own)
-        } else {
-            own
-        };
-        match kind
-            .strip_suffix("List")
-            .and_then(|item| Some((item, node.value.take_list("items")?)))
-        {
-            Some((item, items)) => {
+        let is_bare = own.kind.is_empty() && own.group.is_empty();
+        let TypeMeta { group, kind } = inherited.filter(|_| is_bare).unwrap_or(own);
+        let holds_pod = Kind::of(&group, &kind).is_some();
+        // To kubectl whatever has a list of `items` is a list, and its items alone are sent.
+        let is_list = match node.value.take_list("items") {
+            Some(items) => {
                 // Items of a PodList need not say that they are Pods.
+                let item = kind.strip_suffix("List").unwrap_or(&kind);
                 let inherited = TypeMeta {
-                    group,
+                    group: group.clone(),
                     kind: item.to_owned(),
                 };
                 waiting.extend(
@@ -77,13 +75,17 @@ pub(super) fn objects<'f>(file: &'f str, text: &str) -> Result<Vec<Object<'f>>, 
                         .rev()
                         .map(|node| (node, Some(inherited.clone()))),
                 );
+                true
             }
-            None => objects.push(Object {
+            None => false,
+        };
+        if holds_pod || !is_list {
+            objects.push(Object {
                 file,
                 group,
                 kind,
                 node,
-            }),
+            });
         }
     }
     Ok(objects)
@@ -93,7 +95,8 @@ pub(super) fn objects<'f>(file: &'f str, text: &str) -> Result<Vec<Object<'f>>, 
 fn options() -> Options {
     serde_saphyr::options! {
         with_snippet: false,
-        budget: serde_saphyr::budget! { max_events: 20_000_000, max_nodes: 10_000_000, max_documents: 100_000 },
+        merge_keys: MergeKeyPolicy::AsOrdinary,
+        budget: serde_saphyr::budget! { max_events: 10_000_000, max_nodes: 5_000_000, max_documents: 100_000 },
     }
 }
 
@@ -194,6 +197,23 @@ impl Node {
         }
     }
 
+    /// Carries out merge keys as kubectl's YAML library does: in the order in which they are written, so that a later `<<`
+    /// goes over an earlier key, and of a list of maps the first goes over the others.
+    fn merge_maps(&mut self, text: &str) {
+        match self {
+            Self::List(list) => list.iter_mut().for_each(|item| item.value.merge_maps(text)),
+            Self::Map(fields) => {
+                for (_, value) in &mut *fields {
+                    value.value.merge_maps(text);
+                }
+                if fields.iter().any(|(key, _)| is_merge(key, text)) {
+                    *fields = merged(std::mem::take(fields), text);
+                }
+            }
+            _ => {}
+        }
+    }
+
     fn take_list(&mut self, name: &str) -> Option<Vec<Spanned<Node>>> {
         let Node::Map(fields) = self else { return None };
         match &mut fields
@@ -203,10 +223,52 @@ impl Node {
             .value
         {
             Node::List(list) => Some(std::mem::take(list)),
-            Node::Null => Some(Vec::new()),
             _ => None,
         }
     }
+}
+
+type Field = (Spanned<String>, Spanned<Node>);
+
+fn merged(fields: Vec<Field>, text: &str) -> Vec<Field> {
+    let mut result: IndexMap<String, Field> = IndexMap::new();
+    let mut put = |(key, value): Field| {
+        result.insert(key.value.clone(), (key, value));
+    };
+    for (key, value) in fields {
+        match value.value {
+            Node::Map(fields) if is_merge(&key, text) => fields.into_iter().for_each(&mut put),
+            Node::List(maps) if is_merge(&key, text) => {
+                let maps = maps.into_iter().rev().filter_map(|map| match map.value {
+                    Node::Map(fields) => Some(fields),
+                    _ => None,
+                });
+                maps.flatten().for_each(&mut put);
+            }
+            other => put((
+                key,
+                Spanned {
+                    value: other,
+                    ..value
+                },
+            )),
+        }
+    }
+    result.into_values().collect()
+}
+
+/// Whether a key is `<<` and not `"<<"`, which is a name like any other.
+fn is_merge(key: &Spanned<String>, text: &str) -> bool {
+    let quoted = || {
+        let offset = key
+            .defined
+            .span()
+            .byte_offset()
+            .and_then(|offset| usize::try_from(offset).ok());
+        let first = offset.and_then(|offset| text.as_bytes().get(offset));
+        matches!(first, Some(b'"' | b'\''))
+    };
+    key.value == "<<" && !quoted()
 }
 
 impl<'de> Deserialize<'de> for Node {
@@ -304,6 +366,39 @@ mod tests {
         };
         let expected = r#"{"a":true,"b":"yes","c":null,"d":16,"e":1000.0,"f":[1,-1],"g":[1,-1],"h":"t\n","i":18446744073709551615,"j":true,"1":"k"}"#;
         assert_eq!(object.to_json().unwrap(), expected);
+    }
+
+    #[test]
+    fn merge_keys_go_in_the_order_in_which_they_are_written() {
+        for (map, expected) in [
+            ("{a: 1, <<: *u}", r#"{"a":2,"b":3}"#),
+            ("{<<: *u, a: 1}", r#"{"a":1,"b":3}"#),
+            ("{<<: [*v, *u]}", r#"{"a":4,"b":3}"#),
+            ("{a: 1, '<<': *u}", r#"{"a":1,"<<":{"a":2,"b":3}}"#),
+        ] {
+            let text = format!("# ä\n---\nu: &u {{a: 2, b: 3}}\nv: &v {{a: 4}}\nm: {map}\n");
+            let [object] = &objects("f", &text).unwrap()[..] else {
+                panic!()
+            };
+            let json: serde_json::Value = serde_json::from_str(&object.to_json().unwrap()).unwrap();
+            assert_eq!(
+                json["m"],
+                serde_json::from_str::<serde_json::Value>(expected).unwrap(),
+                "{map}"
+            );
+        }
+    }
+
+    #[test]
+    fn whatever_has_items_is_a_list() {
+        let text = "kind: ConfigMap\napiVersion: v1\nitems:\n- {kind: Pod, apiVersion: v1}\n---\n\
+            {kind: Pod, apiVersion: v1, items: [{apiVersion: v1}, {}]}\n---\n{kind: Secret, items: x}\n";
+        let kinds: Vec<String> = objects("f", text)
+            .unwrap()
+            .into_iter()
+            .map(|object| object.kind)
+            .collect();
+        assert_eq!(kinds, ["Pod", "Pod", "Pod", "Pod", "Secret"]);
     }
 
     #[test]

@@ -1,7 +1,6 @@
 //! `armorgate serve`: the webhook.
 
 use std::{
-    fs,
     io::Write as _,
     net::SocketAddr,
     path::PathBuf,
@@ -12,6 +11,7 @@ use std::{
 use anyhow::{Context as _, anyhow};
 use arc_swap::ArcSwap;
 use clap::Args;
+use tempfile::TempPath;
 use tokio::{
     net::TcpListener,
     signal::unix::{Signal, SignalKind, signal},
@@ -116,33 +116,38 @@ struct TlsArgs {
 }
 
 impl TlsArgs {
-    fn source(&self, now: SystemTime) -> anyhow::Result<Source> {
+    /// The source, and the CA bundle's file where one was made: it goes when the value does.
+    fn source(&self, now: SystemTime) -> anyhow::Result<(Source, Option<TempPath>)> {
         if let (Some(chain), Some(key)) = (&self.tls_cert, &self.tls_key) {
-            return Ok(Source::Files {
+            let source = Source::Files {
                 chain: chain.clone(),
                 key: key.clone(),
-            });
+            };
+            return Ok((source, None));
         }
         let authority = Authority::new(now)?;
         let path = write_bundle(authority.pem())
             .context("cannot write the CA bundle to the temporary folder")?;
         print(&format!("CA bundle: {}\n", path.display()))?;
-        Ok(Source::SelfSigned {
-            authority: Box::new(authority),
-            names: self.tls_self_signed.clone(),
-        })
+        let names = self.tls_self_signed.clone();
+        Ok((
+            Source::SelfSigned {
+                authority: Box::new(authority),
+                names,
+            },
+            Some(path),
+        ))
     }
 }
 
-/// Writes a file that stays: the API server's administrator needs it.
-fn write_bundle(pem: &str) -> anyhow::Result<PathBuf> {
+/// Writes a file for the API server's administrator.
+fn write_bundle(pem: &str) -> anyhow::Result<TempPath> {
     let mut file = tempfile::Builder::new()
         .prefix("armorgate-ca-")
         .suffix(".pem")
         .tempfile()?;
     file.write_all(pem.as_bytes())?;
-    let (_, path) = file.keep()?;
-    Ok(fs::canonicalize(path)?)
+    Ok(file.into_temp_path())
 }
 
 impl Serve {
@@ -158,7 +163,8 @@ impl Serve {
         let now = SystemTime::now();
         let policy = config::load(self.config.as_deref())?;
         let texts = profiles::load(&self.profiles)?;
-        let certificates = Arc::new(Certificates::load(self.tls.source(now)?, now)?);
+        let (source, _bundle) = self.tls.source(now)?;
+        let certificates = Arc::new(Certificates::load(source, now)?);
         let tls = TlsAcceptor::from(Arc::new(server_config(Arc::clone(&certificates))?));
         let listener = bind(self.listen).await?;
         let admin_listener = bind(self.admin_listen).await?;

@@ -240,7 +240,8 @@ fn human_object(text: &mut String, object: &ObjectReport) {
             "  {}:{line}:{column}: {subject} {message}",
             quote_at_most(file, 1024)
         );
-        let _ = writeln!(text, "    {field}: {advice}");
+        let separator = if field.is_empty() { "" } else { ": " };
+        let _ = writeln!(text, "    {field}{separator}{advice}");
     }
     text.push('\n');
 }

@@ -70,7 +70,8 @@ pub fn review<'w>(
             return (judgements, decision);
         }
     };
-    if workload.being_deleted {
+    // The API server clears the field of what is created.
+    if workload.being_deleted && old.is_some() {
         return (Vec::new(), decide(mode, &[]));
     }
     let mut judgements = judge(workload, policy, profiles);
@@ -80,7 +81,7 @@ pub fn review<'w>(
         return (judgements, decision);
     }
     if let Some(Ok(old)) = old.map(|old| Workload::parse(workload.kind, old)) {
-        mark_inherited(&mut judgements, &judge(&old, policy, profiles));
+        mark_inherited(&mut judgements, &judge(&old, policy, profiles), policy);
     }
     let decision = decide(mode, &judgements);
     (judgements, decision)

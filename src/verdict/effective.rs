@@ -141,6 +141,8 @@ fn read_annotation(value: &str) -> Result<Option<Profile<'_>>, Problem<'_>> {
 fn localhost(name: &str) -> Result<Profile<'_>, Problem<'_>> {
     match name {
         "" => Err(Problem::MissingName),
+        // The kernel's name for no profile, which CRI-O passes on.
+        "unconfined" => Ok(Profile::Unconfined),
         _ if name.trim() != name => Err(Problem::PaddedName),
         _ if name.len() > MAX_PROFILE_NAME => Err(Problem::TooLongName),
         _ => Ok(Profile::Localhost(name)),

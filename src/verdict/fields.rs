@@ -221,7 +221,8 @@ impl<'de: 'a, 'a> Deserialize<'de> for Annotations<'a> {
     }
 }
 
-fn bounded_list<'de, D: Deserializer<'de>, T: Deserialize<'de>>(
+/// Reads a list of at most 10,000 elements, `null` as an empty one: for `deserialize_with`.
+pub fn bounded_list<'de, D: Deserializer<'de>, T: Deserialize<'de>>(
     reader: D,
 ) -> Result<Vec<T>, D::Error> {
     struct ListVisitor<T>(PhantomData<T>);

@@ -85,12 +85,16 @@ impl Reason<'_> {
         }
     }
 
-    /// Whether the container runs without any profile, so that no change can make it weaker.
-    fn leaves_unconfined(&self) -> bool {
-        matches!(
-            self,
-            Self::Privileged | Self::PrivilegedIgnoresProfile { .. } | Self::Unconfined
-        )
+    /// Whether the container runs without any profile on every node, so that no change can make it weaker.
+    fn leaves_unconfined(&self, policy: &Policy) -> bool {
+        match self {
+            Self::Privileged | Self::Unconfined => true,
+            Self::PrivilegedIgnoresProfile { .. } => policy
+                .baselines
+                .iter()
+                .all(|baseline| *baseline == Baseline::Crio),
+            _ => false,
+        }
     }
 }
 
@@ -279,7 +283,7 @@ fn judge_localhost<'w>(
 
 /// Marks what the old object already had: an update that makes nothing worse must go through, such as scaling a
 /// Deployment that was weak before the gate came.
-pub(super) fn mark_inherited(new: &mut [Judgement<'_>], old: &[Judgement<'_>]) {
+pub(super) fn mark_inherited(new: &mut [Judgement<'_>], old: &[Judgement<'_>], policy: &Policy) {
     let old: HashMap<Key<'_>, &Judgement<'_>> = old
         .iter()
         .map(|judgement| (Key::of(judgement.subject), judgement))
@@ -289,7 +293,7 @@ pub(super) fn mark_inherited(new: &mut [Judgement<'_>], old: &[Judgement<'_>]) {
             continue;
         };
         let was_unconfined =
-            matches!(&before.verdict, Verdict::Fail(reason) if reason.leaves_unconfined());
+            matches!(&before.verdict, Verdict::Fail(reason) if reason.leaves_unconfined(policy));
         let is_readable = !matches!(
             judgement.verdict,
             Verdict::Fail(Reason::Invalid(_) | Reason::Malformed(_))

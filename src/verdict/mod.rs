@@ -18,7 +18,7 @@ mod workload;
 
 pub use decision::{Decision, Overall, review};
 pub use effective::{Declared, Effective, Origin, Problem, Profile, effective};
-pub use fields::{ANNOTATION_PREFIX, AppArmorField, Container, ContainerList};
+pub use fields::{ANNOTATION_PREFIX, AppArmorField, Container, ContainerList, bounded_list};
 pub use judge::{Doubt, Judgement, Reason, Standing, Subject, Verdict};
 pub use kind::Kind;
 pub use object::JsonObject;

@@ -2,7 +2,7 @@
 //!
 //! The types here are also the configuration file's schema; reading the file is the caller's.
 
-use serde::Deserialize;
+use serde::{Deserialize, Deserializer};
 
 use super::judge::{Reason, Verdict};
 use crate::compare::Baseline;
@@ -85,12 +85,16 @@ pub enum Treatment {
 #[serde(rename_all = "camelCase", deny_unknown_fields, default)]
 pub struct Exemptions {
     /// Groups of the user who asks.
+    #[serde(deserialize_with = "null_as_default")]
     pub groups: Vec<String>,
     /// Namespaces of the object.
+    #[serde(deserialize_with = "null_as_default")]
     pub namespaces: Vec<String>,
     /// `runtimeClassName` of the pod: gVisor and Kata containers are not confined by the node's AppArmor.
+    #[serde(deserialize_with = "null_as_default")]
     pub runtime_classes: Vec<String>,
     /// Users who ask. Pods of a Deployment are created by a controller, not by the Deployment's author.
+    #[serde(deserialize_with = "null_as_default")]
     pub users: Vec<String>,
 }
 
@@ -167,13 +171,22 @@ pub struct Policy {
     /// The runtimes' defaults that no container may be weaker than: all of those that the nodes run.
     pub baselines: Vec<Baseline>,
     /// What is not looked at.
+    #[serde(deserialize_with = "null_as_default")]
     pub exemptions: Exemptions,
     /// What verdicts do.
+    #[serde(deserialize_with = "null_as_default")]
     pub modes: Modes,
     /// What a privileged container without a profile comes to.
     pub privileged: PrivilegedRule,
     /// What an `unknown` verdict comes to.
     pub unknown: UnknownRule,
+}
+
+/// A key whose lines are all commented out holds `null`.
+fn null_as_default<'de, D: Deserializer<'de>, T: Default + Deserialize<'de>>(
+    reader: D,
+) -> Result<T, D::Error> {
+    Ok(Option::deserialize(reader)?.unwrap_or_default())
 }
 
 impl Default for Policy {
