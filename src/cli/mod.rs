@@ -11,6 +11,7 @@ mod manifest;
 mod profiles;
 mod reload;
 mod serve;
+mod yaml;
 
 use std::{
     io::{self, Write as _},

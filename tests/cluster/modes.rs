@@ -103,8 +103,14 @@ pub(crate) fn off(cluster: &Cluster) -> Result<()> {
 
 pub(crate) fn label_flips(cluster: &Cluster) -> Result<()> {
     cluster.namespace("flip", None)?;
-    let created =
-        |name: &str| Ok::<_, anyhow::Error>(cluster.create("flip", &unconfined_pod(name))?.ok);
+    let created = |name: &str| -> Result<bool> {
+        let ran = cluster.create("flip", &unconfined_pod(name))?;
+        ensure!(
+            ran.ok || ran.stderr.contains("denied the request"),
+            "{ran:?}"
+        );
+        Ok(ran.ok)
+    };
     ensure!(!created("first")?);
     cluster
         .plane

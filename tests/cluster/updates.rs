@@ -29,6 +29,10 @@ fn enforce(cluster: &Cluster, namespace: &str) -> Result<()> {
             &["-n", namespace, "create", "--dry-run=server", "-f", "-"],
             &unconfined_pod("probe"),
         )?;
+        ensure!(
+            ran.ok || ran.stderr.contains("denied the request"),
+            "{ran:?}"
+        );
         Ok((!ran.ok).then_some(()))
     })
 }
