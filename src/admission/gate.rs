@@ -1,6 +1,6 @@
 //! The decision on one review: from its body to its answer.
 
-use std::sync::Arc;
+use std::{borrow::Cow, sync::Arc};
 
 use arc_swap::ArcSwap;
 use serde_json::value::RawValue;
@@ -59,24 +59,24 @@ impl Gate {
         let mut request = ReviewRequest::parse(body)?;
         let operation = request.operation()?;
         let kind = request.kind();
-        let mut labels = RequestLabels {
-            operation: operation.as_str(),
-            kind: kind.map_or("other", Kind::as_str),
-            verdict: "not-applicable",
-            mode: "none",
-        };
-        let mut answer = Answer {
-            uid: request.uid().to_owned(),
-            ..Answer::default()
+        let mut draft = Draft {
+            answer: Answer {
+                uid: request.uid().to_owned(),
+                ..Answer::default()
+            },
+            labels: RequestLabels {
+                operation: operation.as_str(),
+                kind: kind.map_or("other", Kind::as_str),
+                verdict: "not-applicable",
+                mode: "none",
+            },
         };
         let looked_at = matches!(operation, Operation::Create | Operation::Update)
             // Status, scale and the like cannot change a container.
             && matches!(request.sub_resource(), "" | "ephemeralcontainers");
         let Some(kind) = kind.filter(|_| looked_at) else {
-            answer
-                .audit_annotations
-                .push(("verdict", labels.verdict.into()));
-            return Ok(Evaluation::Answered(answer, labels));
+            draft.verdict("not-applicable");
+            return Ok(draft.finish());
         };
 
         let policy = self.policy.load();
@@ -88,9 +88,8 @@ impl Gate {
             let mode = match self.mode(&policy, request.namespace()) {
                 NamespaceMode::Known(mode) => mode,
                 NamespaceMode::Invalid(label) => {
-                    answer
-                        .warnings
-                        .push(invalid_label(&label, policy.modes.profile));
+                    let warning = invalid_label(&label, policy.modes.profile);
+                    draft.answer.warnings.push(warning);
                     policy.modes.profile
                 }
                 NamespaceMode::Unseen if unseen == Unseen::Report => {
@@ -98,36 +97,20 @@ impl Gate {
                 }
                 NamespaceMode::Unseen => policy.modes.profile,
             };
-            labels.mode = mode.as_str();
-            answer
-                .audit_annotations
-                .push(("mode", mode.as_str().into()));
+            draft.labels.mode = mode.as_str();
+            draft.annotate("mode", mode.as_str().into());
             if mode != Mode::Off {
-                exemption = self.review(
-                    &policy,
-                    mode,
-                    kind,
-                    operation,
-                    &mut request,
-                    &mut answer,
-                    &mut labels,
-                );
+                exemption = self.review(&policy, mode, kind, operation, &mut request, &mut draft);
             }
         }
         if let Some(exemption) = exemption {
-            labels.verdict = "exempt";
-            answer
-                .audit_annotations
-                .push(("exempt", exemption.as_str().into()));
+            draft.labels.verdict = "exempt";
+            draft.annotate("exempt", exemption.as_str().into());
         }
-        Ok(Evaluation::Answered(answer, labels))
+        Ok(draft.finish())
     }
 
-    /// Judges the object, fills in answer and labels; or tells why the object is exempt.
-    #[expect(
-        clippy::too_many_arguments,
-        reason = "the one caller holds them all, and they share no meaning"
-    )]
+    /// Judges the object and drafts the answer; or tells why the object is exempt.
     fn review(
         &self,
         policy: &Policy,
@@ -135,8 +118,7 @@ impl Gate {
         kind: Kind,
         operation: Operation,
         request: &mut ReviewRequest<'_>,
-        answer: &mut Answer,
-        labels: &mut RequestLabels,
+        draft: &mut Draft,
     ) -> Option<Exemption> {
         let new = request.take_object(kind);
         if let Ok(workload) = &new {
@@ -153,18 +135,9 @@ impl Gate {
             .map(RawValue::get);
         let profiles = self.profiles.load();
         let (judgements, decision) = review(&new, old, mode, policy, &***profiles);
-        labels.verdict = decision.verdict.as_str();
-        answer
-            .audit_annotations
-            .push(("verdict", decision.verdict.as_str().into()));
+        draft.verdict(decision.verdict.as_str());
         if !decision.is_clean() {
-            speak(
-                decision,
-                &findings(kind, &judgements),
-                request,
-                kind,
-                answer,
-            );
+            draft.speak(decision, &findings(kind, &judgements), request);
         }
         None
     }
@@ -199,30 +172,46 @@ fn invalid_label(label: &str, mode: Mode) -> String {
     )
 }
 
-fn speak(
-    decision: Decision,
-    found: &[Finding],
-    request: &ReviewRequest<'_>,
-    kind: Kind,
-    answer: &mut Answer,
-) {
-    let reasons = text::reasons(found);
-    if !decision.allowed {
-        tracing::info!(
-            uid = request.uid(),
-            kind = kind.as_str(),
-            namespace = request.namespace(),
-            name = request.name(),
-            user = request.user(),
-            operation = request.operation().map_or("", Operation::as_str),
-            dry_run = request.dry_run(),
-            verdict = decision.verdict.as_str(),
-            reasons,
-            "denied"
-        );
-        answer.denial = Some(text::denial(found));
-    } else if decision.mode != Mode::Audit {
-        answer.warnings.extend(text::warnings(found));
+/// An answer on its way, with what is counted of it.
+struct Draft {
+    answer: Answer,
+    labels: RequestLabels,
+}
+
+impl Draft {
+    fn annotate(&mut self, key: &'static str, value: Cow<'static, str>) {
+        self.answer.audit_annotations.push((key, value));
     }
-    answer.audit_annotations.push(("reasons", reasons.into()));
+
+    fn verdict(&mut self, verdict: &'static str) {
+        self.labels.verdict = verdict;
+        self.annotate("verdict", verdict.into());
+    }
+
+    /// Says what was found: to the user as the mode has it, to the audit log always.
+    fn speak(&mut self, decision: Decision, found: &[Finding], request: &ReviewRequest<'_>) {
+        let reasons = text::reasons(found);
+        if !decision.allowed {
+            tracing::info!(
+                uid = request.uid(),
+                kind = self.labels.kind,
+                namespace = request.namespace(),
+                name = request.name(),
+                user = request.user(),
+                operation = self.labels.operation,
+                dry_run = request.dry_run(),
+                verdict = self.labels.verdict,
+                reasons,
+                "denied"
+            );
+            self.answer.denial = Some(text::denial(found));
+        } else if decision.mode != Mode::Audit {
+            self.answer.warnings.extend(text::warnings(found));
+        }
+        self.annotate("reasons", reasons.into());
+    }
+
+    fn finish(self) -> Evaluation {
+        Evaluation::Answered(self.answer, self.labels)
+    }
 }

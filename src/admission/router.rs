@@ -24,7 +24,7 @@ use super::{
     gate::{Evaluation, Gate, NamespaceModes, Unseen},
     review::BadReview,
 };
-use crate::telemetry::{Metrics, RequestLabels};
+use crate::telemetry::{Counted, Metrics, RequestLabels};
 
 /// How much a webhook takes on.
 #[derive(Clone, Copy, Debug)]
@@ -98,9 +98,9 @@ const LARGE_BODY: usize = 128 * 1024;
 
 async fn validate(State(webhook): State<Arc<Webhook>>, request: Request) -> Response {
     let started = Instant::now();
-    webhook.metrics.in_flight.inc();
+    let in_flight = Counted::one(&webhook.metrics.in_flight);
     let answer = webhook.answer(request).await;
-    webhook.metrics.in_flight.dec();
+    drop(in_flight);
     let response = match answer {
         Ok((json, labels)) => {
             webhook.metrics.requests.get_or_create(&labels).inc();

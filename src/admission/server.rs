@@ -27,6 +27,8 @@ use tokio::{
 use tokio_rustls::TlsAcceptor;
 use tower::ServiceExt as _;
 
+use crate::telemetry::Counted;
+
 /// How much a listener puts up with.
 #[derive(Clone, Copy, Debug)]
 pub struct ServerLimits {
@@ -126,9 +128,8 @@ pub async fn serve(
                 };
                 let (tls, connections) = (tls.clone(), connections.clone());
                 open.spawn(async move {
-                    connections.inc();
+                    let _counted = Counted::one(&connections);
                     connection.run(stream, tls).await;
-                    connections.dec();
                     drop(slot);
                 });
             }

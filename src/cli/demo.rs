@@ -31,7 +31,7 @@ use crate::{
     },
     telemetry::Metrics,
     tls::{Authority, Certificates, Source, provider, server_config},
-    verdict::{NoProfiles, Policy, Profiles},
+    verdict::{Policy, ProfileTexts, Profiles},
 };
 
 /// See it decide: the real webhook on built-in samples, without a cluster
@@ -93,7 +93,7 @@ async fn demo() -> anyhow::Result<Done> {
         .await
         .context("cannot listen on loopback")?;
     let address = listener.local_addr()?;
-    let profiles: Arc<dyn Profiles> = Arc::new(NoProfiles);
+    let profiles: Arc<dyn Profiles> = Arc::new(ProfileTexts::default());
     let gate = Gate {
         policy: ArcSwap::from_pointee(Policy::default()),
         profiles: ArcSwap::from_pointee(profiles),

@@ -148,3 +148,74 @@ impl Namespaces {
         self.0.synced.load(Ordering::Acquire)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::{collections::HashMap, time::Duration};
+
+    use kube::{core::PartialObjectMeta, runtime::watcher::Event};
+
+    use super::{Label, Namespaces};
+
+    const LONG: Duration = Duration::from_mins(1);
+
+    fn namespace(name: &str, label: Option<&str>) -> PartialObjectMeta<super::Namespace> {
+        let labels = label.map(|value| [("a/label".to_owned(), value.to_owned())].into());
+        let metadata = kube::api::ObjectMeta {
+            name: Some(name.to_owned()),
+            labels,
+            ..Default::default()
+        };
+        PartialObjectMeta {
+            metadata,
+            ..Default::default()
+        }
+    }
+
+    #[test]
+    fn a_restarted_watch_forgets_what_is_gone() {
+        let (namespaces, mut listed) = (Namespaces::new("a/label"), HashMap::new());
+        assert!(!namespaces.is_synced());
+        for (names, expected) in [
+            (["a", "b"], Label::Unset),
+            (["a", "c"], Label::NoSuchNamespace),
+        ] {
+            namespaces.apply(Event::Init, &mut listed);
+            for name in names {
+                namespaces.apply(Event::InitApply(namespace(name, None)), &mut listed);
+            }
+            namespaces.apply(Event::InitDone, &mut listed);
+            assert!(namespaces.is_synced());
+            assert_eq!(namespaces.label("b"), expected);
+        }
+        namespaces.apply(Event::Apply(namespace("a", Some("warn"))), &mut listed);
+        assert_eq!(namespaces.label("a"), Label::Value("warn".into()));
+        namespaces.apply(Event::Delete(namespace("a", None)), &mut listed);
+        assert_eq!(namespaces.label("a"), Label::NoSuchNamespace);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn waiting_ends_when_the_namespace_comes_or_time_is_up() {
+        let namespaces = Namespaces::new("a/label");
+        let started = tokio::time::Instant::now();
+        namespaces.wait_for("late", Duration::from_secs(1)).await;
+        assert_eq!(started.elapsed(), Duration::from_secs(1));
+
+        let comes = async {
+            tokio::task::yield_now().await;
+            namespaces.apply(Event::Apply(namespace("other", None)), &mut HashMap::new());
+            tokio::task::yield_now().await;
+            namespaces.apply(
+                Event::Apply(namespace("late", Some("off"))),
+                &mut HashMap::new(),
+            );
+        };
+        let ((), ()) = tokio::join!(namespaces.wait_for("late", LONG), comes);
+        assert_eq!(
+            started.elapsed(),
+            Duration::from_secs(1),
+            "not until the end"
+        );
+        assert_eq!(namespaces.label("late"), Label::Value("off".into()));
+    }
+}

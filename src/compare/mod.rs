@@ -20,9 +20,6 @@ pub enum Baseline {
 }
 
 impl Baseline {
-    /// All of them.
-    pub const ALL: [Self; 3] = [Self::Containerd, Self::Crio, Self::Docker];
-
     /// The name, as in configuration.
     #[must_use]
     pub fn as_str(self) -> &'static str {

@@ -1,6 +1,6 @@
 //! A report as SARIF 2.1.0, for code scanning.
 
-use std::collections::BTreeSet;
+use std::{collections::BTreeSet, fmt::Write as _};
 
 use serde_sarif::sarif::{
     ArtifactLocation, Location, LogicalLocation, Message, PhysicalLocation, Region,
@@ -85,7 +85,7 @@ fn location(place: &Place, field: &str) -> Location {
         .start_line(number(place.line))
         .start_column(number(place.column))
         .build();
-    let artifact = ArtifactLocation::builder().uri(place.file.as_str()).build();
+    let artifact = ArtifactLocation::builder().uri(uri(&place.file)).build();
     let physical = PhysicalLocation::builder()
         .artifact_location(artifact)
         .region(region)
@@ -97,4 +97,28 @@ fn location(place: &Place, field: &str) -> Location {
         .physical_location(physical)
         .logical_locations(vec![logical])
         .build()
+}
+
+/// A file's name as a relative URI: what is no letter, digit or mark of a path is escaped (RFC 3986).
+fn uri(file: &str) -> String {
+    let mut uri = String::with_capacity(file.len());
+    for byte in file.bytes() {
+        if byte.is_ascii_alphanumeric() || b"/-._~".contains(&byte) {
+            uri.push(char::from(byte));
+        } else {
+            let _ = write!(uri, "%{byte:02X}");
+        }
+    }
+    uri
+}
+
+#[cfg(test)]
+mod tests {
+    use super::uri;
+
+    #[test]
+    fn files_are_named_by_uri() {
+        assert_eq!(uri("a b/ä.yaml"), "a%20b/%C3%A4.yaml");
+        assert_eq!(uri("<stdin>"), "%3Cstdin%3E");
+    }
 }

@@ -138,6 +138,25 @@ impl Metrics {
     }
 }
 
+/// One more in a gauge for as long as this lives: also when a request's future is dropped on the way.
+#[derive(Debug)]
+pub struct Counted(Gauge);
+
+impl Counted {
+    /// Counts one.
+    #[must_use]
+    pub fn one(gauge: &Gauge) -> Self {
+        gauge.inc();
+        Self(gauge.clone())
+    }
+}
+
+impl Drop for Counted {
+    fn drop(&mut self) {
+        self.0.dec();
+    }
+}
+
 /// Upper bounds in seconds: answers take tens of microseconds, and the API server gives up after five seconds.
 const BUCKETS: [f64; 11] = [
     0.000_05, 0.000_1, 0.000_25, 0.000_5, 0.001, 0.005, 0.025, 0.1, 0.5, 1.0, 5.0,

@@ -4,4 +4,4 @@ mod logging;
 mod metrics;
 
 pub use logging::{LogFormat, start_logging};
-pub use metrics::{Metrics, ReloadLabels, RequestLabels};
+pub use metrics::{Counted, Metrics, ReloadLabels, RequestLabels};

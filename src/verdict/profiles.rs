@@ -13,16 +13,6 @@ pub trait Profiles: Send + Sync {
     fn relation(&self, name: &str, baseline: Baseline) -> Option<Relation>;
 }
 
-/// Knows no profile.
-#[derive(Clone, Copy, Debug)]
-pub struct NoProfiles;
-
-impl Profiles for NoProfiles {
-    fn relation(&self, _: &str, _: Baseline) -> Option<Relation> {
-        None
-    }
-}
-
 /// Profiles by their declared names, from files.
 #[derive(Clone, Debug, Default)]
 pub struct ProfileTexts {

@@ -6,7 +6,6 @@ use std::{
         atomic::{AtomicBool, AtomicUsize, Ordering},
     },
     thread,
-    time::{Duration, Instant},
 };
 
 use anyhow::{Context as _, Result, ensure};
@@ -67,8 +66,12 @@ pub(crate) fn certificate_swap(cluster: &Cluster) -> Result<()> {
             swaps += 1;
             Ok(())
         });
+        let enough = wait_until("enough requests", 60, || {
+            let counts = [&through_api_server, &direct].map(|count| count.load(Ordering::Relaxed));
+            Ok(counts.iter().all(|count| *count > 20).then_some(()))
+        });
         stop.store(true, Ordering::Relaxed);
-        swapped.map(|()| swaps)
+        swapped.and(enough).map(|()| swaps)
     })?;
     let failures = failures
         .into_inner()
@@ -83,7 +86,7 @@ pub(crate) fn certificate_swap(cluster: &Cluster) -> Result<()> {
     println!(
         "{swaps} swaps on port {port} under {through} requests through the API server and {direct} direct ones"
     );
-    ensure!(swaps == 4 && through > 20 && direct > 20);
+    ensure!(swaps == 4, "{swaps} swaps");
     Ok(())
 }
 
@@ -116,19 +119,17 @@ pub(crate) fn killed(cluster: &Cluster) -> Result<()> {
     Ok(())
 }
 
-/// SIGTERM: not ready at once, still answering until nobody asks any more, then gone with exit code 0.
+/// SIGTERM: not ready at once, still answering for the drain time, then gone with exit code 0.
 pub(crate) fn stopping(cluster: &Cluster) -> Result<()> {
     cluster.namespace("stopping", None)?;
     let webhook = cluster.webhook().take();
     let mut webhook = webhook.context("running")?;
     webhook.process.signal("TERM")?;
-    let started = Instant::now();
     wait_until("not ready", 5, || {
         let (status, text) = webhook.admin_get("/readyz")?;
         Ok((status == 503 && text.contains("stopping")).then_some(()))
     })?;
-    // Five seconds of this are promised; stay clear of their end.
-    while started.elapsed() < Duration::from_secs(3) {
+    for _ in 0..5 {
         let ran = cluster.create("stopping", &unconfined_pod("weak"))?;
         ensure!(
             !ran.ok && ran.stderr.contains("container `web` asks for no"),

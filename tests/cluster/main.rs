@@ -120,6 +120,10 @@ const TESTS: &[(&str, Test)] = &[
         modes::new_namespace,
     ),
     (
+        "a_flood_of_unknown_namespaces_keeps_nobody_out",
+        modes::unknown_namespaces,
+    ),
+    (
         "a_new_configuration_holds_without_a_restart",
         modes::configuration_reload,
     ),
@@ -224,6 +228,7 @@ impl Cluster {
         let log = self.folder.path().join("armorgate.log");
         let mut webhook = Webhook::start(&program(), &log, self.port, |command| {
             command.env("KUBECONFIG", self.folder.path().join("webhook.kubeconfig"));
+            command.arg("--drain-seconds").arg("15");
             command.arg("--config").arg(self.config());
             command
                 .arg("--tls-cert")

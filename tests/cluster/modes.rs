@@ -1,11 +1,19 @@
 //! Modes: by the cluster's configuration, by namespace, changed while everything runs.
 
-use std::fs;
+use std::{
+    fs,
+    net::{Ipv4Addr, SocketAddr},
+    thread,
+};
 
-use anyhow::{Context as _, Result, ensure};
+use anyhow::{Context as _, Result, anyhow, ensure};
 use serde_json::Value;
 
-use crate::{Cluster, pod, support::wait_until, unconfined_pod};
+use crate::{
+    Cluster, pod,
+    support::{post, wait_until},
+    unconfined_pod,
+};
 
 pub(crate) fn warn(cluster: &Cluster) -> Result<()> {
     cluster.namespace("warn", Some("warn"))?;
@@ -161,6 +169,43 @@ pub(crate) fn new_namespace(cluster: &Cluster) -> Result<()> {
         ensure!(ran.ok, "{ran:?}");
     }
     Ok(())
+}
+
+/// Requests for namespaces that nobody has made wait a moment, go by the cluster's mode, and hold up nobody else.
+pub(crate) fn unknown_namespaces(cluster: &Cluster) -> Result<()> {
+    let (address, ca) = (
+        SocketAddr::from((Ipv4Addr::LOCALHOST, cluster.port)),
+        &cluster.certificates.ca,
+    );
+    let ask = |namespace: &str| -> Result<Value> {
+        let review = serde_json::json!({
+            "apiVersion": "admission.k8s.io/v1", "kind": "AdmissionReview",
+            "request": {
+                "uid": "u", "operation": "CREATE", "namespace": namespace,
+                "kind": { "group": "", "version": "v1", "kind": "Pod" },
+                "object": serde_json::from_str::<Value>(&unconfined_pod("weak"))?,
+            },
+        });
+        let answer = post(address, ca, "/validate", review.to_string().as_bytes())?;
+        ensure!(answer.status == 200, "{answer:?}");
+        Ok(serde_json::from_str(&answer.text)?)
+    };
+    thread::scope(|scope| {
+        let flood: Vec<_> = (0..100)
+            .map(|index| scope.spawn(move || ask(&format!("nobodys-{index}"))))
+            .collect();
+        let known = ask("default")?;
+        ensure!(known["response"]["allowed"] == false, "{known}");
+        for request in flood {
+            let unknown = request.join().map_err(|_| anyhow!("panicked"))??;
+            let mode = &unknown["response"]["auditAnnotations"]["mode"];
+            ensure!(
+                mode == "enforce" && unknown["response"]["allowed"] == false,
+                "{unknown}"
+            );
+        }
+        Ok(())
+    })
 }
 
 pub(crate) fn configuration_reload(cluster: &Cluster) -> Result<()> {

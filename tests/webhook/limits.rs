@@ -14,7 +14,7 @@ use armorgate::{
         Gate, NamespaceModes, RequestLimits, ServerLimits, Shutdown, runtime, serve, webhook_router,
     },
     telemetry::Metrics,
-    verdict::{NoProfiles, Policy, Profiles},
+    verdict::{Policy, ProfileTexts, Profiles},
 };
 
 use crate::support::{Answer, parse_answer, wait_until};
@@ -32,7 +32,7 @@ impl Small {
         let runtime = runtime()?;
         let listener = runtime.block_on(tokio::net::TcpListener::bind((Ipv4Addr::LOCALHOST, 0)))?;
         let address = listener.local_addr()?;
-        let profiles: Arc<dyn Profiles> = Arc::new(NoProfiles);
+        let profiles: Arc<dyn Profiles> = Arc::new(ProfileTexts::default());
         let gate = Arc::new(Gate {
             policy: ArcSwap::from_pointee(Policy::default()),
             profiles: ArcSwap::from_pointee(profiles),
@@ -140,4 +140,22 @@ fn a_stopping_server_lets_open_requests_end() -> Result<()> {
     let open = answer(open)?;
     ensure!(open.status == 400, "{open:?}");
     Ok(())
+}
+
+#[test]
+fn who_hangs_up_is_not_counted_for_ever() -> Result<()> {
+    let small = Small::start(RequestLimits::default(), ServerLimits::default())?;
+    let mut leaving = small.connect()?;
+    leaving.write_all(EMPTY.split_at(EMPTY.len() - 1).0)?;
+    let in_flight = |count: i64| {
+        wait_until("counted", 5, || {
+            Ok((small.metrics.in_flight.get() == count).then_some(()))
+        })
+    };
+    in_flight(1)?;
+    drop(leaving);
+    in_flight(0)?;
+    wait_until("closed", 5, || {
+        Ok((small.metrics.connections.get() == 0).then_some(()))
+    })
 }
