@@ -44,7 +44,16 @@ fn shown(arguments: &[&str], input: &str) -> Result<String> {
 
 #[test]
 fn help_is_worth_reading() -> Result<()> {
-    for command in ["", "check", "serve", "demo", "completions"] {
+    for command in [
+        "",
+        "check",
+        "compare",
+        "completions",
+        "demo",
+        "explain",
+        "lint",
+        "serve",
+    ] {
         let arguments: Vec<&str> = [command, "--help"]
             .into_iter()
             .filter(|word| !word.is_empty())
@@ -61,8 +70,11 @@ fn check_tells_people_what_where_and_what_to_write() -> Result<()> {
         shown(
             &[
                 "check",
+                "--profiles",
+                "../profiles",
                 "weak/several-faults.yaml",
                 "good",
+                "weak/localhost-weaker.yaml",
                 "weak/cronjob.yaml"
             ],
             ""
@@ -70,6 +82,87 @@ fn check_tells_people_what_where_and_what_to_write() -> Result<()> {
     );
     let manifests = "kind: Service\napiVersion: v1\n---\nkind: ConfigMap\napiVersion: v1\n---\nkind: Service\napiVersion: v1\n---\nreplicas: 3\n";
     insta::assert_snapshot!("check skipped", shown(&["check", "-"], manifests)?);
+    Ok(())
+}
+
+#[test]
+fn compare_and_explain_say_which_rule_it_is() -> Result<()> {
+    insta::assert_snapshot!("compare weak", shown(&["compare", "../profiles/weak"], "")?);
+    insta::assert_snapshot!(
+        "compare web",
+        shown(&["compare", "../profiles/web", "docker"], "")?
+    );
+    let text = "profile web {\n  file,\n  /bin/sh ux,\n  ptrace,\n}\n";
+    insta::assert_snapshot!(
+        "compare json",
+        shown(&["compare", "-o", "json", "-"], text)?
+    );
+    insta::assert_snapshot!("compare fix", shown(&["compare", "--fix", "-"], text)?);
+    let mut explained = String::new();
+    for arguments in [
+        &["--path", "/proc/kcore", "--perm", "r"][..],
+        &["--path", "/proc/kcore", "--perm", "rw"],
+        &["--capability", "sys_admin"],
+        &["--network", "inet6,dgram"],
+        &["--signal", "kill", "--peer", "unconfined"],
+        &["--mount", "/mnt", "--fstype", "tmpfs"],
+        &["--userns"],
+    ] {
+        let arguments = [&["explain", "../profiles/weak"], arguments].concat();
+        explained += &shown(&arguments, "")?;
+    }
+    insta::assert_snapshot!("explain", explained);
+    Ok(())
+}
+
+#[test]
+fn lint_shows_every_error_with_its_place() -> Result<()> {
+    let text = "profile web {\n  /x{ r,\n  capability everything,\n  /y rwaix,\n  deny @{HOME}/** w,\n  include <nothing>\n}\n";
+    insta::assert_snapshot!("lint human", shown(&["lint", "-"], text)?);
+    insta::assert_snapshot!("lint json", shown(&["lint", "-o", "json", "-"], text)?);
+    insta::assert_snapshot!("lint fine", shown(&["lint", "../profiles/web"], "")?);
+    Ok(())
+}
+
+#[test]
+fn compare_refuses_what_it_cannot_read() -> Result<()> {
+    for (arguments, code, expected) in [
+        (&["compare", "nobody"][..], 2, "cannot read nobody"),
+        (
+            &["compare", "../profiles/web", "dokcer"],
+            2,
+            "did you mean `docker`?",
+        ),
+        (
+            &["compare", "--profile", "x", "../profiles/web"],
+            2,
+            "only: web",
+        ),
+        (
+            &["compare", "--include", "nowhere", "../profiles/web"],
+            2,
+            "not a folder",
+        ),
+        (&["lint", "../profiles"], 2, "name the files in it"),
+        (
+            &["explain", "../profiles/web", "--path", "x", "--perm", "r"],
+            2,
+            "beginning with `/`",
+        ),
+        (
+            &["explain", "../profiles/web", "--capability", "CAP_KILL"],
+            2,
+            "is not a capability",
+        ),
+    ] {
+        let output = armorgate(arguments, "")?;
+        let error = String::from_utf8_lossy(&output.stderr).into_owned();
+        ensure!(
+            output.status.code() == Some(code) && error.contains(expected),
+            "{arguments:?}: {:?} {error}",
+            output.status
+        );
+    }
     Ok(())
 }
 

@@ -2,11 +2,11 @@
 
 #![expect(clippy::print_stderr, reason = "a broken corpus must say so")]
 
-use std::{collections::HashMap, fs, path::Path, process::ExitCode};
+use std::{collections::HashMap, fs, path::Path, process::ExitCode, sync::Arc};
 
 use anyhow::{Context as _, Result, ensure};
 use armorgate::{
-    compare::{Baseline, Relation},
+    compare::{Baseline, Comparison, Relation},
     report::findings,
     verdict::{Kind, Mode, Policy, Profiles, Workload, review},
 };
@@ -57,12 +57,12 @@ fn enforce() -> String {
 struct Relations(HashMap<String, String>);
 
 impl Profiles for Relations {
-    fn relation(&self, name: &str, baseline: Baseline) -> Option<Relation> {
+    fn comparison(&self, name: &str, baseline: Baseline) -> Option<Arc<Comparison>> {
         let known = self
             .0
-            .get(&format!("{name}@{}", baseline.as_str()))
+            .get(&format!("{name}@{baseline}"))
             .or_else(|| self.0.get(name))?;
-        Some(match known.as_str() {
+        let relation = match known.as_str() {
             "equal" => Relation::Equal,
             "incomparable" => Relation::Incomparable,
             "stronger" => Relation::Stronger,
@@ -70,7 +70,12 @@ impl Profiles for Relations {
             why => Relation::Unknown {
                 why: why.to_owned(),
             },
-        })
+        };
+        Some(Arc::new(Comparison {
+            relation,
+            witnesses: Vec::new(),
+            stricter: None,
+        }))
     }
 }
 

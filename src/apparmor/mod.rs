@@ -1,9 +1,19 @@
 //! The AppArmor policy language.
 //!
-//! So far as much of it as tells which profiles a file declares: [`declarations`]. What `apparmor_parser` accepts is
-//! `apparmor.d(5)`; its lexer decides what a word, a comment and a block are.
+//! Text becomes tokens (`lexer`), tokens a tree ([`parser`], [`ast`]), the tree of a file and of what it includes
+//! ([`include`]) a [`model`] of what its profiles permit. The language is that of AppArmor 5.0: `apparmor.d(5)`, and where that is
+//! silent what `apparmor_parser` does.
 
-mod declarations;
-mod words;
-
-pub use declarations::{Declaration, DeclarationError, DeclarationErrorKind, declarations};
+pub mod ast;
+pub mod automaton;
+pub mod diagnostic;
+pub mod glob;
+pub mod include;
+mod lexer;
+pub mod model;
+pub mod parser;
+pub mod pattern;
+pub mod printer;
+pub mod quoting;
+pub mod source;
+pub mod variables;

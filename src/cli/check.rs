@@ -9,8 +9,9 @@ use std::{
 use anyhow::{Context as _, bail};
 use clap::{Args, ValueEnum};
 
-use super::{BaselineName, Done, ModeName, config, manifest, print, profiles};
+use super::{Done, ModeName, config, manifest, print, profiles, warn};
 use crate::{
+    compare::Baseline,
     report::{
         Finding, ObjectReport, Outcome, Report, findings, junit::junit, sarif::sarif, text::human,
     },
@@ -38,9 +39,12 @@ pub(super) struct Check {
     /// Folders with the AppArmor profiles that the nodes hold
     #[arg(long, value_name = "DIR")]
     profiles: Vec<PathBuf>,
+    /// Folders in which these profiles' includes are looked up, before /etc/apparmor.d
+    #[arg(long, value_name = "DIR")]
+    include: Vec<PathBuf>,
     /// The runtime default that nothing may be weaker than (over the configuration's)
-    #[arg(long, value_name = "NAME")]
-    baseline: Option<BaselineName>,
+    #[arg(long, value_name = "RUNTIME[@VERSION]")]
+    baseline: Option<Baseline>,
     /// What a failure does (over the configuration's)
     #[arg(long, value_name = "MODE")]
     mode: Option<ModeName>,
@@ -62,14 +66,22 @@ enum Format {
 }
 
 impl Check {
+    fn profiles(&self) -> anyhow::Result<ProfileTexts> {
+        let texts = profiles::load(&self.profiles, &self.include, &ProfileTexts::default())?;
+        for problem in texts.problems() {
+            warn(&problem.to_string());
+        }
+        Ok(texts)
+    }
+
     pub(super) fn run(&self) -> anyhow::Result<Done> {
         let mut policy = config::load(self.config.as_deref())?;
         if let Some(baseline) = self.baseline {
-            policy.baselines = vec![baseline.into()];
+            policy.baselines = vec![baseline];
         }
         let mode = self.mode.map_or(policy.modes.profile, Mode::from);
         let judge = Judge {
-            profiles: profiles::load(&self.profiles)?,
+            profiles: self.profiles()?,
             policy,
             mode,
         };

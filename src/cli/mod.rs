@@ -4,10 +4,15 @@
 //! output is fine.
 
 mod check;
+mod compare;
 mod completions;
 mod config;
 mod demo;
+mod explain;
+mod includes;
+mod lint;
 mod manifest;
+mod policy_file;
 mod profiles;
 mod reload;
 mod serve;
@@ -21,7 +26,6 @@ use std::{
 use clap::{Parser, Subcommand, ValueEnum};
 
 use crate::{
-    compare::Baseline,
     report::text::sentence,
     telemetry::{LogFormat, start_logging},
     tls::install_provider,
@@ -52,8 +56,11 @@ struct Cli {
 #[derive(Debug, Subcommand)]
 enum Command {
     Check(check::Check),
+    Compare(compare::Compare),
     Completions(completions::Completions),
     Demo(demo::Demo),
+    Explain(explain::Explain),
+    Lint(lint::Lint),
     Serve(serve::Serve),
 }
 
@@ -73,8 +80,11 @@ pub fn run() -> ExitCode {
     let cli = Cli::parse();
     let done = match cli.command {
         Command::Check(check) => check.run(),
+        Command::Compare(compare) => compare.run(),
         Command::Completions(completions) => completions.run(),
         Command::Demo(demo) => demo.run(),
+        Command::Explain(explain) => explain.run(),
+        Command::Lint(lint) => lint.run(),
         Command::Serve(serve) => {
             start_logging(LogFormat::detect());
             serve.run()
@@ -98,6 +108,16 @@ pub fn run() -> ExitCode {
 fn is_closed_pipe(error: &anyhow::Error) -> bool {
     let io_error = error.downcast_ref::<io::Error>();
     io_error.is_some_and(|error| error.kind() == io::ErrorKind::BrokenPipe)
+}
+
+/// Writes a warning to standard error.
+fn warn(text: &str) {
+    let _ = writeln!(io::stderr(), "warning: {}", sentence(text));
+}
+
+/// Writes to standard error.
+fn print_error(text: &str) -> io::Result<()> {
+    io::stderr().lock().write_all(text.as_bytes())
 }
 
 /// Writes to standard output.
@@ -124,27 +144,6 @@ impl From<ModeName> for Mode {
             ModeName::Audit => Self::Audit,
             ModeName::Enforce => Self::Enforce,
             ModeName::Warn => Self::Warn,
-        }
-    }
-}
-
-/// The baselines, as an option takes them.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-enum BaselineName {
-    /// `cri-containerd.apparmor.d`
-    Containerd,
-    /// crio-default
-    Crio,
-    /// docker-default
-    Docker,
-}
-
-impl From<BaselineName> for Baseline {
-    fn from(name: BaselineName) -> Self {
-        match name {
-            BaselineName::Containerd => Self::Containerd,
-            BaselineName::Crio => Self::Crio,
-            BaselineName::Docker => Self::Docker,
         }
     }
 }

@@ -3,19 +3,19 @@
 use std::{
     fs, io,
     path::{Path, PathBuf},
+    sync::Arc,
 };
 
-use crate::{apparmor::DeclarationError, verdict::ProfileTexts};
+use super::includes::DirectoryIncludes;
+use crate::{
+    compare::Baseline,
+    verdict::{ProfileTexts, Profiles as _},
+};
 
 /// Why the profiles cannot be used.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub(super) enum ProfilesError {
-    #[error("{}, {error}", path.display())]
-    Declaration {
-        path: PathBuf,
-        error: DeclarationError,
-    },
     #[error("cannot read {}: {error}", path.display())]
     Read { path: PathBuf, error: io::Error },
     #[error("{} and the files before it are over {} MiB", path.display(), MAX_TOTAL >> 20)]
@@ -26,9 +26,15 @@ pub(super) enum ProfilesError {
 const MAX_TOTAL: u64 = 64 << 20;
 
 /// Every profile in every file of these folders, in the order of their names. Sub-folders are not entered: like
-/// `/etc/apparmor.d`, they hold parts of profiles.
-pub(super) fn load(folders: &[PathBuf]) -> Result<ProfileTexts, ProfilesError> {
-    let mut texts = ProfileTexts::default();
+/// `/etc/apparmor.d`, they hold parts of profiles. Includes are looked up in the folders themselves, then in those given.
+pub(super) fn load(
+    folders: &[PathBuf],
+    includes: &[PathBuf],
+    before: &ProfileTexts,
+) -> Result<ProfileTexts, ProfilesError> {
+    let mut texts = ProfileTexts::remembering(before);
+    let searched = folders.iter().chain(includes).cloned();
+    let includes = Arc::new(DirectoryIncludes::beside_default(searched.collect()));
     let mut total = 0_u64;
     for folder in folders {
         for path in files(folder)? {
@@ -41,14 +47,19 @@ pub(super) fn load(folders: &[PathBuf]) -> Result<ProfileTexts, ProfilesError> {
                 return Err(ProfilesError::TooLarge { path });
             }
             let text = fs::read(&path).map_err(read)?;
-            let added = texts.add(&path.display().to_string(), &text);
-            added.map_err(|error| ProfilesError::Declaration {
-                path: path.clone(),
-                error,
-            })?;
+            texts.add(&path.display().to_string(), text.into(), includes.clone());
         }
     }
     Ok(texts)
+}
+
+/// Compares every profile with every baseline, so that the answers are at hand.
+pub(super) fn compare_all(texts: &ProfileTexts, baselines: &[Baseline]) {
+    for name in texts.names() {
+        for &baseline in baselines {
+            texts.comparison(name, baseline);
+        }
+    }
 }
 
 fn files(folder: &Path) -> Result<Vec<PathBuf>, ProfilesError> {

@@ -22,6 +22,7 @@ use crate::{
 pub(super) struct Sources {
     pub(super) config: Option<PathBuf>,
     pub(super) profiles: Vec<PathBuf>,
+    pub(super) includes: Vec<PathBuf>,
     pub(super) certificates: Arc<Certificates>,
 }
 
@@ -32,8 +33,16 @@ pub(super) struct Reloader {
     health: Arc<Health>,
     metrics: Arc<Metrics>,
     seen_profiles: Vec<Stamp>,
+    texts: ProfileTexts,
     config_refusal: Option<String>,
     profiles_refusal: Option<String>,
+}
+
+/// What is broken in new profiles that was not in the old.
+fn new_problem(old: &ProfileTexts, new: &ProfileTexts) -> Option<String> {
+    let mut problems = new.problems().iter();
+    let problem = problems.find(|problem| !old.problems().contains(problem))?;
+    Some(problem.to_string())
 }
 
 /// A profile file as it was: a swapped ConfigMap shows in time and size.
@@ -46,6 +55,7 @@ impl Reloader {
         gate: Arc<Gate>,
         health: Arc<Health>,
         metrics: Arc<Metrics>,
+        texts: ProfileTexts,
     ) -> Self {
         let seen_profiles = stamps(&sources.profiles);
         Self {
@@ -54,14 +64,15 @@ impl Reloader {
             health,
             metrics,
             seen_profiles,
+            texts,
             config_refusal: None,
             profiles_refusal: None,
         }
     }
 
     /// Says what was loaded first.
-    pub(super) fn announce(&self, texts: &ProfileTexts) {
-        self.count_profiles(texts);
+    pub(super) fn announce(&self) {
+        self.count_profiles();
         self.tell();
     }
 
@@ -126,19 +137,29 @@ impl Reloader {
             return;
         }
         self.seen_profiles = stamps;
-        self.profiles_refusal = match profiles::load(&self.sources.profiles) {
-            Ok(texts) => {
-                self.count_profiles(&texts);
-                let profiles: Arc<dyn Profiles> = Arc::new(texts);
-                self.gate.profiles.store(Arc::new(profiles));
-                self.accepted("profiles");
-                None
-            }
-            Err(error) => {
-                self.refused("profiles", &error.to_string());
-                Some(error.to_string())
-            }
-        };
+        let sources = &self.sources;
+        self.profiles_refusal =
+            match profiles::load(&sources.profiles, &sources.includes, &self.texts) {
+                // Nodes would keep what they have as well.
+                Ok(texts) if let Some(problem) = new_problem(&self.texts, &texts) => {
+                    self.refused("profiles", &problem);
+                    Some(problem)
+                }
+                Ok(texts) => {
+                    self.texts = texts;
+                    self.count_profiles();
+                    // So that the first pod need not wait for it.
+                    profiles::compare_all(&self.texts, &self.gate.policy.load().baselines);
+                    let profiles: Arc<dyn Profiles> = Arc::new(self.texts.clone());
+                    self.gate.profiles.store(Arc::new(profiles));
+                    self.accepted("profiles");
+                    None
+                }
+                Err(error) => {
+                    self.refused("profiles", &error.to_string());
+                    Some(error.to_string())
+                }
+            };
     }
 
     fn accepted(&self, what: &'static str) {
@@ -160,10 +181,13 @@ impl Reloader {
             .inc();
     }
 
-    fn count_profiles(&self, texts: &ProfileTexts) {
+    fn count_profiles(&self) {
         self.metrics
             .profiles
-            .set(i64::try_from(texts.len()).unwrap_or(i64::MAX));
+            .set(i64::try_from(self.texts.len()).unwrap_or(i64::MAX));
+        for problem in self.texts.problems() {
+            tracing::warn!(%problem, "these profiles cannot be compared: apparmor_parser would refuse their file");
+        }
     }
 
     fn tell(&self) {

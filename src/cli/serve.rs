@@ -31,7 +31,7 @@ use crate::{
     cluster::{self, Namespaces},
     telemetry::Metrics,
     tls::{Authority, Certificates, Source, server_config},
-    verdict::Profiles,
+    verdict::{ProfileTexts, Profiles},
 };
 
 /// Serve the admission webhook
@@ -72,6 +72,14 @@ pub(super) struct Serve {
         value_delimiter = ','
     )]
     profiles: Vec<PathBuf>,
+    /// Folders in which these profiles' includes are looked up, before /etc/apparmor.d
+    #[arg(
+        long,
+        value_name = "DIR",
+        env = "ARMORGATE_INCLUDE",
+        value_delimiter = ','
+    )]
+    include: Vec<PathBuf>,
     /// Decide from files alone: no cluster, so no namespace labels
     #[arg(long, env = "ARMORGATE_STANDALONE")]
     standalone: bool,
@@ -162,7 +170,8 @@ impl Serve {
     async fn serve(&self) -> anyhow::Result<Done> {
         let now = SystemTime::now();
         let policy = config::load(self.config.as_deref())?;
-        let texts = profiles::load(&self.profiles)?;
+        let texts = profiles::load(&self.profiles, &self.include, &ProfileTexts::default())?;
+        profiles::compare_all(&texts, &policy.baselines);
         let (source, _bundle) = self.tls.source(now)?;
         let certificates = Arc::new(Certificates::load(source, now)?);
         let tls = TlsAcceptor::from(Arc::new(server_config(Arc::clone(&certificates))?));
@@ -188,6 +197,7 @@ impl Serve {
         let sources = Sources {
             config: self.config.clone(),
             profiles: self.profiles.clone(),
+            includes: self.include.clone(),
             certificates,
         };
         let reloader = Reloader::new(
@@ -195,8 +205,9 @@ impl Serve {
             Arc::clone(&gate),
             Arc::clone(&health),
             Arc::clone(&metrics),
+            texts,
         );
-        reloader.announce(&texts);
+        reloader.announce();
         tasks.spawn(reloader.run(Duration::from_secs(self.reload_seconds)));
 
         let (stop, stop_admin) = (Shutdown::new(), Shutdown::new());

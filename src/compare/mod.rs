@@ -1,58 +1,27 @@
 //! How one AppArmor policy relates to another by what it permits.
 //!
-//! The comparer itself is not built yet: [`relation`] answers [`Relation::Unknown`] for every text, and callers treat that
-//! as their configuration says. What is here is the vocabulary that verdicts are made of.
+//! A policy is a set of languages, one per class of mediation: the strings for which the kernel would say yes. Whether one is
+//! a subset of another is decided by walking both automata together ([`walk`]), never by comparing texts and never by trying
+//! examples; each difference is a shortest string that proves it, with the rules that explain it.
 
-use serde::Deserialize;
+mod ask;
+mod baseline;
+mod classes;
+mod domain;
+mod execs;
+mod fix;
+mod links;
+mod moves;
+mod relation;
+mod side;
+mod walk;
+mod witness;
 
-use crate::apparmor::Declaration;
-
-/// A container runtime's default profile.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum Baseline {
-    /// containerd's `cri-containerd.apparmor.d`
-    Containerd,
-    /// CRI-O's `crio-default`
-    Crio,
-    /// Docker's `docker-default`
-    Docker,
-}
-
-impl Baseline {
-    /// The name, as in configuration.
-    #[must_use]
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::Containerd => "containerd",
-            Self::Crio => "crio",
-            Self::Docker => "docker",
-        }
-    }
-}
-
-/// What a candidate permits, seen from a baseline.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Relation {
-    /// The same.
-    Equal,
-    /// Something that the baseline forbids, and it forbids something that the baseline permits.
-    Incomparable,
-    /// Less.
-    Stronger,
-    /// It could not be decided.
-    Unknown {
-        /// Why, as the end of a sentence.
-        why: String,
-    },
-    /// All that the baseline permits, and more.
-    Weaker,
-}
-
-/// How a profile relates to a baseline.
-#[must_use]
-pub fn relation(_candidate: &Declaration, _baseline: Baseline) -> Relation {
-    Relation::Unknown {
-        why: "this version does not compare profile texts yet".to_owned(),
-    }
-}
+pub use ask::{Answer, Question, ask, ask_capability};
+pub use baseline::{
+    AbiLine, Baseline, BaselineError, Era, NoVersion, ProcessPattern, PtraceWithin, Rules, Runtime,
+    Sender, Template, Version,
+};
+pub use fix::{FixError, fix};
+pub use relation::{Comparison, MAX_WITNESSES, Relation, Subject, compare};
+pub use witness::{Explanation, Move, Whose, Witness};

@@ -2,7 +2,10 @@
 
 use serde::Serialize;
 
-use super::text::{MAX_NAME, quote, quote_at_most};
+use super::{
+    comparison,
+    text::{MAX_NAME, quote, quote_at_most},
+};
 use crate::verdict::{
     ContainerList, Doubt, FieldPath, Judgement, Kind, Origin, Problem, Profile, Reason, Standing,
     Subject, Treatment, Verdict,
@@ -95,6 +98,9 @@ fn finding(kind: Kind, judgement: &Judgement<'_>) -> Option<Finding> {
     })
 }
 
+/// LIMIT: witnesses in a finding.
+const MAX_SHOWN: usize = 3;
+
 /// LIMIT: characters of a field's path that are shown.
 const MAX_FIELD: usize = 200;
 
@@ -136,9 +142,28 @@ fn failure(reason: &Reason<'_>) -> String {
             )
         }
         Reason::Unconfined => "asks for no AppArmor profile at all (unconfined)".to_owned(),
-        Reason::Weaker { profile, baseline } => {
-            let (profile, baseline) = (quote(profile), baseline.as_str());
-            format!("names profile `{profile}`, which permits what {baseline}'s default forbids")
+        Reason::Weaker {
+            profile,
+            baseline,
+            comparison: found,
+        } => {
+            let shown: Vec<String> = found
+                .witnesses
+                .iter()
+                .take(MAX_SHOWN)
+                .map(comparison::short)
+                .collect();
+            let more = found.witnesses.len().saturating_sub(MAX_SHOWN);
+            let more = if more > 0 {
+                format!("; and {more} more")
+            } else {
+                String::new()
+            };
+            format!(
+                "names profile `{}`, which permits what {baseline}'s default forbids: {}{more}",
+                quote(profile),
+                shown.join("; ")
+            )
         }
     }
 }
@@ -190,11 +215,8 @@ fn uncertainty(doubt: &Doubt<'_>) -> String {
             baseline,
             why,
         } => {
-            let (profile, baseline, why) = (
-                quote(profile),
-                baseline.as_str(),
-                quote_at_most(why, MAX_FIELD),
-            );
+            let (profile, baseline, why) =
+                (quote(profile), baseline, quote_at_most(why, MAX_FIELD));
             format!(
                 "names profile `{profile}`, which could not be compared with {baseline}'s default: {why}"
             )

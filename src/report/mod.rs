@@ -3,7 +3,9 @@
 //! A [`Finding`] is made from a judgement once; the denial message, warnings, audit annotations ([`text`]) and the
 //! reports of the command line (text, JSON, [`junit`], [`sarif`]) show the same words.
 
+pub mod comparison;
 mod finding;
+pub mod frame;
 pub mod junit;
 mod object;
 pub mod sarif;

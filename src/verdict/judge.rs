@@ -1,6 +1,9 @@
 //! The verdict on each container of a workload.
 
-use std::collections::{HashMap, HashSet};
+use std::{
+    collections::{HashMap, HashSet},
+    sync::Arc,
+};
 
 use super::{
     effective::{Origin, Problem, Profile, effective, read_field},
@@ -9,7 +12,7 @@ use super::{
     profiles::Profiles,
     workload::{Malformed, Workload},
 };
-use crate::compare::{Baseline, Relation};
+use crate::compare::{Baseline, Comparison, Relation, Runtime};
 
 /// What is judged.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -66,6 +69,8 @@ pub enum Reason<'w> {
         profile: &'w str,
         /// The baseline.
         baseline: Baseline,
+        /// What it permits beyond that.
+        comparison: Arc<Comparison>,
     },
 }
 
@@ -92,7 +97,7 @@ impl Reason<'_> {
             Self::PrivilegedIgnoresProfile { .. } => policy
                 .baselines
                 .iter()
-                .all(|baseline| *baseline == Baseline::Crio),
+                .all(|baseline| baseline.runtime == Runtime::Crio),
             _ => false,
         }
     }
@@ -244,7 +249,11 @@ fn judge_container<'w>(
         Profile::RuntimeDefault => Verdict::Pass,
         // CRI-O applies none even then (`specSetApparmorProfile`); containerd and Docker do apply a named one.
         Profile::Localhost(profile)
-            if container.privileged && policy.baselines.contains(&Baseline::Crio) =>
+            if container.privileged
+                && policy
+                    .baselines
+                    .iter()
+                    .any(|baseline| baseline.runtime == Runtime::Crio) =>
         {
             Verdict::Fail(Reason::PrivilegedIgnoresProfile { profile })
         }
@@ -263,19 +272,26 @@ fn judge_localhost<'w>(
         return Verdict::Unknown(Doubt::NoText { profile });
     }
     for &baseline in baselines {
-        match profiles.relation(profile, baseline) {
-            Some(Relation::Equal | Relation::Stronger) => {}
-            Some(Relation::Incomparable | Relation::Weaker) => {
-                return Verdict::Fail(Reason::Weaker { profile, baseline });
+        let Some(comparison) = profiles.comparison(profile, baseline) else {
+            verdict = Verdict::Unknown(Doubt::NoText { profile });
+            continue;
+        };
+        match &comparison.relation {
+            Relation::Equal | Relation::Stronger => {}
+            Relation::Incomparable | Relation::Weaker => {
+                return Verdict::Fail(Reason::Weaker {
+                    profile,
+                    baseline,
+                    comparison,
+                });
             }
-            Some(Relation::Unknown { why }) => {
+            Relation::Unknown { why } => {
                 verdict = Verdict::Unknown(Doubt::Undecided {
                     profile,
                     baseline,
-                    why,
+                    why: why.clone(),
                 });
             }
-            None => verdict = Verdict::Unknown(Doubt::NoText { profile }),
         }
     }
     verdict

@@ -26,6 +26,6 @@ pub use path::{FieldPath, Segment};
 pub use policy::{
     Exemption, Exemptions, Mode, Modes, Policy, PrivilegedRule, Treatment, UnknownRule,
 };
-pub use profiles::{ProfileTexts, Profiles};
+pub use profiles::{ProfileError, ProfileTexts, Profiles};
 pub use text::Text;
 pub use workload::{Malformed, Pod, Workload};

@@ -5,7 +5,7 @@
 use serde::{Deserialize, Deserializer};
 
 use super::judge::{Reason, Verdict};
-use crate::compare::Baseline;
+use crate::compare::{Baseline, Runtime};
 
 /// What a verdict does to the request.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Deserialize)]
@@ -192,7 +192,7 @@ fn null_as_default<'de, D: Deserializer<'de>, T: Default + Deserialize<'de>>(
 impl Default for Policy {
     fn default() -> Self {
         Self {
-            baselines: vec![Baseline::Containerd],
+            baselines: vec![Baseline::newest(Runtime::Containerd)],
             exemptions: Exemptions::default(),
             modes: Modes::default(),
             privileged: PrivilegedRule::default(),

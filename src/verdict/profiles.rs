@@ -1,22 +1,64 @@
 //! What is known of the profiles that nodes hold.
 
-use std::collections::HashMap;
+use std::{
+    collections::HashMap,
+    sync::{Arc, Mutex, PoisonError},
+};
 
 use crate::{
-    apparmor::{Declaration, DeclarationError, declarations},
-    compare::{self, Baseline, Relation},
+    apparmor::{
+        diagnostic::{Diagnostic, Severity},
+        include::{Includes, Loaded, NoIncludes, load},
+        model::{Policy, policy},
+        source::Sources,
+    },
+    compare::{Baseline, Comparison, Relation, Subject, compare},
 };
 
 /// A source of profile texts that can tell how a profile relates to a baseline.
 pub trait Profiles: Send + Sync {
-    /// The relation of the profile of this name, or `None` where its text is not known.
-    fn relation(&self, name: &str, baseline: Baseline) -> Option<Relation>;
+    /// How the profile of this name compares with a baseline, or `None` where its text is not known.
+    fn comparison(&self, name: &str, baseline: Baseline) -> Option<Arc<Comparison>>;
+}
+
+/// A file that `apparmor_parser` would refuse.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{file}:{line}: {message}")]
+pub struct ProfileError {
+    /// The file: the one added, or one that it includes.
+    pub file: String,
+    /// The line, counted from 1.
+    pub line: usize,
+    /// What is wrong with it.
+    pub message: String,
 }
 
 /// Profiles by their declared names, from files.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Default)]
 pub struct ProfileTexts {
+    files: Vec<TextFile>,
+    problems: Vec<ProfileError>,
     by_name: HashMap<String, Known>,
+    /// Comparisons made so far: a text that was read again has those of before.
+    cache: Arc<Mutex<HashMap<Question, Arc<Comparison>>>>,
+}
+
+/// A file, with all that it includes.
+#[derive(Clone)]
+struct TextFile {
+    name: String,
+    text: Arc<[u8]>,
+    includes: Arc<dyn Includes + Send + Sync>,
+    /// All texts that it is made of.
+    texts: Arc<[Arc<[u8]>]>,
+}
+
+/// What a comparison is about: nothing else shapes it.
+#[derive(Clone, PartialEq, Eq, Hash)]
+struct Question {
+    texts: Arc<[Arc<[u8]>]>,
+    profile: String,
+    baseline: Baseline,
 }
 
 #[derive(Clone, Debug)]
@@ -27,18 +69,39 @@ enum Known {
 
 #[derive(Clone, Debug)]
 struct Placed {
-    declaration: Declaration,
-    file: String,
+    /// The number of its file.
+    file: usize,
+    /// `file:line`
+    place: String,
 }
 
 impl ProfileTexts {
-    /// Adds every profile that the file's text declares. On an error nothing is added.
-    pub fn add(&mut self, file: &str, text: &[u8]) -> Result<(), DeclarationError> {
-        for declaration in declarations(text)? {
-            let name = declaration.name.clone();
+    /// None, that remember the comparisons of others.
+    #[must_use]
+    pub fn remembering(others: &Self) -> Self {
+        Self {
+            cache: Arc::clone(&others.cache),
+            ..Self::default()
+        }
+    }
+
+    /// Adds every profile that the file's text declares. What the parser would refuse is among [`ProfileTexts::problems`], and
+    /// nothing is known of that file's profiles but their names.
+    pub fn add(&mut self, file: &str, text: Arc<[u8]>, includes: Arc<dyn Includes + Send + Sync>) {
+        let (loaded, policy, error) = read(file, &text, &*includes);
+        let number = self.files.len();
+        for profile in &policy.profiles {
+            // A name that is not UTF-8 cannot be written in a pod.
+            let Ok(name) = String::from_utf8(profile.name.clone()) else {
+                continue;
+            };
+            let line = loaded
+                .sources
+                .location(profile.span)
+                .map_or(0, |location| location.line);
             let placed = Placed {
-                declaration,
-                file: file.to_owned(),
+                file: number,
+                place: format!("{file}:{line}"),
             };
             let known = match self.by_name.remove(&name) {
                 None => Known::Once(placed),
@@ -46,7 +109,24 @@ impl ProfileTexts {
             };
             self.by_name.insert(name, known);
         }
-        Ok(())
+        self.files.push(TextFile {
+            name: file.to_owned(),
+            text,
+            includes,
+            texts: texts(&loaded.sources),
+        });
+        self.problems.extend(error);
+    }
+
+    /// What is wrong with the files, one each.
+    #[must_use]
+    pub fn problems(&self) -> &[ProfileError] {
+        &self.problems
+    }
+
+    /// The names that are declared.
+    pub fn names(&self) -> impl Iterator<Item = &str> {
+        self.by_name.keys().map(String::as_str)
     }
 
     /// How many names are declared.
@@ -60,49 +140,183 @@ impl ProfileTexts {
     pub fn is_empty(&self) -> bool {
         self.by_name.is_empty()
     }
-}
 
-impl Profiles for ProfileTexts {
-    fn relation(&self, name: &str, baseline: Baseline) -> Option<Relation> {
-        Some(match self.by_name.get(name)? {
-            Known::Once(placed) => compare::relation(&placed.declaration, baseline),
-            // Which of the two a node has loaded cannot be told from here.
-            Known::Twice(first, second) => Relation::Unknown {
-                why: format!(
-                    "it is declared twice, at {} and at {}",
-                    first.place(),
-                    second.place()
-                ),
-            },
-        })
+    fn compare(&self, placed: &Placed, name: &str, baseline: Baseline) -> Comparison {
+        let Some(file) = self.files.get(placed.file) else {
+            return unknown("its text is gone".to_owned());
+        };
+        let (loaded, policy, error) = read(&file.name, &file.text, &*file.includes);
+        if let Some(error) = error {
+            return unknown(error.to_string());
+        }
+        let Some(profile) = policy.profile(name.as_bytes()) else {
+            return unknown("its text is gone".to_owned());
+        };
+        let candidate = Subject {
+            policy: &policy,
+            sources: &loaded.sources,
+            profile,
+        };
+        with_baseline(baseline, |baseline| compare(candidate, baseline))
     }
 }
 
-impl Placed {
-    fn place(&self) -> String {
-        format!("{}:{}", self.file, self.declaration.line)
+/// Does something with a baseline's own profile.
+fn with_baseline(baseline: Baseline, ask: impl FnOnce(Subject<'_>) -> Comparison) -> Comparison {
+    let text = baseline.template().text();
+    // Written here, and read back in tests: it has neither errors nor includes.
+    let (loaded, policy, error) = read(&baseline.to_string(), text.as_bytes(), &NoIncludes);
+    if let Some(error) = error {
+        return unknown(error.to_string());
+    }
+    match policy.profiles.first() {
+        Some(profile) => ask(Subject {
+            policy: &policy,
+            sources: &loaded.sources,
+            profile,
+        }),
+        None => unknown("the baseline has no profile".to_owned()),
+    }
+}
+
+impl Profiles for ProfileTexts {
+    fn comparison(&self, name: &str, baseline: Baseline) -> Option<Arc<Comparison>> {
+        let placed = match self.by_name.get(name)? {
+            Known::Once(placed) => placed,
+            // Which of the two a node has loaded cannot be told from here.
+            Known::Twice(first, second) => {
+                return Some(Arc::new(unknown(format!(
+                    "it is declared twice, at {} and at {}",
+                    first.place, second.place
+                ))));
+            }
+        };
+        let question = Question {
+            texts: Arc::clone(&self.files.get(placed.file)?.texts),
+            profile: name.to_owned(),
+            baseline,
+        };
+        // A thread that panicked while it held the map has left it whole.
+        let cache = || self.cache.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(known) = cache().get(&question) {
+            return Some(Arc::clone(known));
+        }
+        // Not under the lock: others need not wait for it.
+        let comparison = Arc::new(self.compare(placed, name, baseline));
+        let mut cache = cache();
+        if cache.len() >= MAX_CACHED {
+            cache.clear();
+        }
+        cache.insert(question, Arc::clone(&comparison));
+        Some(comparison)
+    }
+}
+
+/// LIMIT: comparisons that are remembered.
+const MAX_CACHED: usize = 10_000;
+
+/// A text's profiles, and why the parser would refuse them, if it would.
+fn read(
+    file: &str,
+    text: &[u8],
+    includes: &dyn Includes,
+) -> (Loaded, Policy, Option<ProfileError>) {
+    let (loaded, mut diagnostics) = load(file.to_owned(), text.into(), includes);
+    let (policy, more) = policy(&loaded, includes);
+    diagnostics.extend(more);
+    let error = first_error(&loaded.sources, &diagnostics, file);
+    (loaded, policy, error)
+}
+
+fn first_error(sources: &Sources, diagnostics: &[Diagnostic], file: &str) -> Option<ProfileError> {
+    let error = diagnostics
+        .iter()
+        .find(|diagnostic| diagnostic.severity == Severity::Error)?;
+    let location = sources.location(error.span);
+    let help = error.help.as_ref();
+    Some(ProfileError {
+        file: location
+            .as_ref()
+            .map_or(file, |location| location.file)
+            .to_owned(),
+        line: location.map_or(0, |location| location.line),
+        message: help.map_or_else(
+            || error.message.clone(),
+            |help| format!("{}: {help}", error.message),
+        ),
+    })
+}
+
+fn texts(sources: &Sources) -> Arc<[Arc<[u8]>]> {
+    sources.files().map(|file| Arc::clone(&file.text)).collect()
+}
+
+fn unknown(why: String) -> Comparison {
+    Comparison {
+        relation: Relation::Unknown { why },
+        witnesses: Vec::new(),
+        stricter: None,
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use super::{Baseline, ProfileTexts, Profiles, Relation};
+    use std::sync::Arc;
+
+    use super::{Baseline, NoIncludes, ProfileTexts, Profiles, Relation};
+    use crate::compare::Runtime;
+
+    fn texts(files: &[(&str, &str)]) -> ProfileTexts {
+        let mut texts = ProfileTexts::default();
+        for (file, text) in files {
+            texts.add(file, text.as_bytes().into(), Arc::new(NoIncludes));
+        }
+        texts
+    }
+
+    const CONTAINERD: Baseline = Baseline::newest(Runtime::Containerd);
 
     #[test]
     fn a_name_declared_twice_is_in_doubt() {
-        let mut texts = ProfileTexts::default();
-        texts.add("a", b"profile web { }\nprofile db { }").unwrap();
-        texts.add("b", b"\nprofile web { file, }").unwrap();
+        let texts = texts(&[
+            ("a", "profile web { }\nprofile db { }"),
+            ("b", "\nprofile web { file, }"),
+        ]);
         assert_eq!(texts.len(), 2);
+        let relation = |name| {
+            texts
+                .comparison(name, CONTAINERD)
+                .map(|comparison| comparison.relation.clone())
+        };
         let why = "it is declared twice, at a:1 and at b:2".to_owned();
-        assert_eq!(
-            texts.relation("web", Baseline::Containerd),
-            Some(Relation::Unknown { why })
-        );
-        assert!(matches!(
-            texts.relation("db", Baseline::Containerd),
-            Some(Relation::Unknown { .. })
-        ));
-        assert_eq!(texts.relation("cache", Baseline::Containerd), None);
+        assert_eq!(relation("web"), Some(Relation::Unknown { why }));
+        assert_eq!(relation("db"), Some(Relation::Stronger));
+        assert_eq!(relation("cache"), None);
+    }
+
+    #[test]
+    fn a_text_read_again_is_not_compared_again() {
+        let first = texts(&[("a", "abi <abi/3.0>,\nprofile web { /x r, }")]);
+        let before = first.comparison("web", CONTAINERD).unwrap();
+        assert_eq!(before.relation, Relation::Stronger);
+        let mut second = ProfileTexts::remembering(&first);
+        let text = "abi <abi/3.0>,\nprofile web { /x r, }".as_bytes();
+        second.add("a", text.into(), Arc::new(NoIncludes));
+        let after = second.comparison("web", CONTAINERD).unwrap();
+        assert!(Arc::ptr_eq(&before, &after));
+        let mut third = ProfileTexts::remembering(&first);
+        let text = "abi <abi/3.0>,\nprofile web { /sys/firmware/x r, }".as_bytes();
+        third.add("a", text.into(), Arc::new(NoIncludes));
+        let changed = third.comparison("web", CONTAINERD).unwrap();
+        assert_eq!(changed.relation, Relation::Incomparable);
+    }
+
+    #[test]
+    fn a_text_that_the_parser_refuses_is_told_with_its_place() {
+        let texts = texts(&[("a", "profile web {\n  /x{ r,\n}")]);
+        let problem = texts.problems().first().unwrap().to_string();
+        assert!(problem.starts_with("a:2: "), "{problem}");
+        let comparison = texts.comparison("web", CONTAINERD).unwrap();
+        assert_eq!(comparison.relation, Relation::Unknown { why: problem });
     }
 }

@@ -231,6 +231,9 @@ impl Cluster {
             command.arg("--drain-seconds").arg("15");
             command.arg("--config").arg(self.config());
             command
+                .arg("--profiles")
+                .arg(repository("tests/corpus/profiles"));
+            command
                 .arg("--tls-cert")
                 .arg(&self.certificates.chain)
                 .arg("--tls-key")

@@ -62,7 +62,8 @@ pub(crate) fn check_agrees(cluster: &Cluster) -> Result<()> {
                 .join(folder)
                 .join(&name);
             let check = Command::new(program())
-                .args(["check", "-o", "json"])
+                .args(["check", "-o", "json", "--profiles"])
+                .arg(repository("tests/corpus/profiles"))
                 .arg(file)
                 .output()?;
             ensure!(

@@ -1,0 +1,283 @@
+//! States made when they are reached.
+
+use std::sync::Arc;
+
+use super::super::pattern::{ByteSet, Pattern};
+use super::build::{Position, Positions, build};
+use super::{Budget, Exhausted, Map, Set};
+
+/// A state: a number that stays for the automaton's life.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct StateId(u32);
+
+/// Numbers of the patterns that match.
+pub type Rules = Arc<[u32]>;
+
+/// Patterns as one automaton.
+#[derive(Clone, Debug)]
+pub struct Automaton {
+    positions: Positions,
+    states: Vec<State>,
+    known: Map<Arc<[u32]>, StateId>,
+    start: StateId,
+    /// Which closure a position was last seen in, so that each is in it once.
+    seen: Vec<u32>,
+    closures: u32,
+    /// The class of each byte: bytes that no pattern tells apart share one.
+    classes: Box<[u8; 256]>,
+    /// A byte of each class.
+    representatives: Vec<u8>,
+}
+
+#[derive(Clone, Debug)]
+struct State {
+    /// Positions that read a byte, ascending.
+    positions: Arc<[u32]>,
+    accepts: Rules,
+    mask: u32,
+    /// By class of byte.
+    next: Vec<Option<StateId>>,
+}
+
+impl Automaton {
+    /// An automaton of patterns, each with a mask of the caller's: [`Automaton::mask`] tells those that can still match.
+    pub fn new<'a>(
+        patterns: impl Iterator<Item = (&'a Pattern, u32)>,
+        budget: &mut Budget,
+    ) -> Result<Self, Exhausted> {
+        let positions = build(patterns, budget)?;
+        let (classes, representatives) = byte_classes(&positions, budget)?;
+        let mut automaton = Self {
+            seen: vec![0; positions.positions.len()],
+            positions,
+            states: Vec::new(),
+            known: Map::default(),
+            start: StateId(0),
+            closures: 0,
+            classes,
+            representatives,
+        };
+        automaton.start = automaton.state([automaton.positions.start].into_iter(), budget)?;
+        Ok(automaton)
+    }
+
+    /// Where every walk begins.
+    #[must_use]
+    pub fn start(&self) -> StateId {
+        self.start
+    }
+
+    /// The class of a byte, below 256.
+    #[must_use]
+    pub fn class(&self, byte: u8) -> u8 {
+        get(&self.classes, byte)
+    }
+
+    /// The patterns that match what was read.
+    #[must_use]
+    pub fn accepts(&self, state: StateId) -> Rules {
+        self.states
+            .get(state.0 as usize)
+            .map_or_else(|| Arc::from([]), |state| Arc::clone(&state.accepts))
+    }
+
+    /// The masks of all patterns that match, or may after more bytes.
+    #[must_use]
+    pub fn mask(&self, state: StateId) -> u32 {
+        self.states
+            .get(state.0 as usize)
+            .map_or(0, |state| state.mask)
+    }
+
+    /// How many states there are so far.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.states.len()
+    }
+
+    /// Never: there is always a start.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.states.is_empty()
+    }
+
+    /// The state after a byte.
+    pub fn next(
+        &mut self,
+        state: StateId,
+        byte: u8,
+        budget: &mut Budget,
+    ) -> Result<StateId, Exhausted> {
+        budget.step(1)?;
+        let class = usize::from(self.class(byte));
+        let Some(from) = self.states.get(state.0 as usize) else {
+            return Err(Exhausted);
+        };
+        if let Some(Some(next)) = from.next.get(class) {
+            return Ok(*next);
+        }
+        let positions = Arc::clone(&from.positions);
+        budget.step(positions.len())?;
+        let byte = self.representatives.get(class).copied().unwrap_or(byte);
+        let mut targets = Vec::with_capacity(positions.len());
+        for &position in &*positions {
+            match self.positions.positions.get(position as usize) {
+                Some(Position::Byte(expected, next)) if *expected == byte => targets.push(*next),
+                Some(Position::Set(set, next)) if set.contains(byte) => targets.push(*next),
+                Some(Position::Star(set, _)) if set.contains(byte) => targets.push(position),
+                Some(Position::Tree { edges, .. }) => {
+                    if let Ok(found) = edges.binary_search_by_key(&byte, |&(byte, _)| byte) {
+                        targets.extend(edges.get(found).map(|&(_, next)| next));
+                    }
+                }
+                _ => {}
+            }
+        }
+        let next = self.state(targets.into_iter(), budget)?;
+        if let Some(slot) = self
+            .states
+            .get_mut(state.0 as usize)
+            .and_then(|state| state.next.get_mut(class))
+        {
+            *slot = Some(next);
+        }
+        Ok(next)
+    }
+
+    /// The state of some positions and all that they reach without a byte.
+    fn state(
+        &mut self,
+        from: impl Iterator<Item = u32>,
+        budget: &mut Budget,
+    ) -> Result<StateId, Exhausted> {
+        self.closures += 1;
+        let mut stack: Vec<u32> = from.collect();
+        let mut reading = Vec::with_capacity(stack.len());
+        let mut accepts = Vec::new();
+        let mut mask = 0;
+        while let Some(position) = stack.pop() {
+            budget.step(1)?;
+            match self.seen.get_mut(position as usize) {
+                Some(seen) if *seen != self.closures => *seen = self.closures,
+                _ => continue,
+            }
+            mask |= self
+                .positions
+                .masks
+                .get(position as usize)
+                .copied()
+                .unwrap_or(0);
+            match self.positions.positions.get(position as usize) {
+                Some(Position::Accept(pattern)) => accepts.push(*pattern),
+                Some(Position::Byte(..) | Position::Set(..)) => reading.push(position),
+                Some(Position::Star(_, next)) => {
+                    reading.push(position);
+                    stack.push(*next);
+                }
+                Some(Position::Tree { edges, tails }) => {
+                    if !edges.is_empty() {
+                        reading.push(position);
+                    }
+                    stack.extend(tails);
+                }
+                Some(Position::Union(branches)) => stack.extend(branches),
+                None => {}
+            }
+        }
+        reading.sort_unstable();
+        accepts.sort_unstable();
+        // Positions and accepts together tell states apart.
+        let key: Arc<[u32]> = reading
+            .iter()
+            .copied()
+            .chain([u32::MAX])
+            .chain(accepts.iter().copied())
+            .collect();
+        if let Some(&known) = self.known.get(&key) {
+            return Ok(known);
+        }
+        let id = StateId(u32::try_from(self.states.len()).map_err(|_| Exhausted)?);
+        let classes = self.representatives.len();
+        budget.keep(
+            (key.len() + reading.len() + accepts.len()) * 4 + classes * 8 + size_of::<State>() + 64,
+        )?;
+        self.states.push(State {
+            positions: reading.into(),
+            accepts: accepts.into(),
+            mask,
+            next: vec![None; classes],
+        });
+        self.known.insert(key, id);
+        Ok(id)
+    }
+}
+
+/// Splits the bytes so that no position tells two of the same class apart.
+fn byte_classes(
+    positions: &Positions,
+    budget: &mut Budget,
+) -> Result<(Box<[u8; 256]>, Vec<u8>), Exhausted> {
+    let mut sets: Set<ByteSet> = Set::default();
+    for position in &positions.positions {
+        match position {
+            Position::Byte(byte, _) => {
+                sets.insert(ByteSet::of(&[*byte]));
+            }
+            Position::Set(set, _) | Position::Star(set, _) => {
+                sets.insert(*set);
+            }
+            Position::Tree { edges, .. } => {
+                sets.extend(edges.iter().map(|(byte, _)| ByteSet::of(&[*byte])));
+            }
+            Position::Accept(_) | Position::Union(_) => {}
+        }
+    }
+    partition(sets.iter(), budget)
+}
+
+/// Splits the bytes so that no set tells two of the same class apart: the class of each byte, and a byte of each class.
+pub(crate) fn partition<'a>(
+    sets: impl Iterator<Item = &'a ByteSet>,
+    budget: &mut Budget,
+) -> Result<(Box<[u8; 256]>, Vec<u8>), Exhausted> {
+    // Each set splits the classes that it cuts. There are never more than 256.
+    let mut classes = Box::new([0_u8; 256]);
+    let mut count = 1_usize;
+    for set in sets {
+        if count == 256 {
+            break;
+        }
+        budget.step(256)?;
+        let mut split: Map<u8, u8> = Map::default();
+        let mut outside = [false; 256];
+        for byte in (0..=u8::MAX).filter(|&byte| !set.contains(byte)) {
+            if let Some(outside) = outside.get_mut(usize::from(get(&classes, byte))) {
+                *outside = true;
+            }
+        }
+        for byte in set.iter() {
+            let class = get(&classes, byte);
+            if outside.get(usize::from(class)) == Some(&true) {
+                let new = *split.entry(class).or_insert_with(|| {
+                    count += 1;
+                    u8::try_from(count - 1).unwrap_or(u8::MAX)
+                });
+                if let Some(slot) = classes.get_mut(usize::from(byte)) {
+                    *slot = new;
+                }
+            }
+        }
+    }
+    let mut representatives = vec![0; count];
+    for byte in (0..=u8::MAX).rev() {
+        if let Some(slot) = representatives.get_mut(usize::from(get(&classes, byte))) {
+            *slot = byte;
+        }
+    }
+    Ok((classes, representatives))
+}
+
+fn get(classes: &[u8; 256], byte: u8) -> u8 {
+    // The array has a place for every byte.
+    classes.get(usize::from(byte)).copied().unwrap_or(0)
+}

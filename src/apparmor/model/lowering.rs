@@ -1,0 +1,243 @@
+//! Where rules become entries: variables, globs, and the diagnostics about what words mean.
+
+use std::borrow::Cow;
+use std::collections::BTreeMap;
+
+use super::super::ast::{Owner, Prefix, RuleMode, Word};
+use super::super::diagnostic::Diagnostic;
+use super::super::glob::{self, Glob, Globbed};
+use super::super::pattern::Pattern;
+use super::super::quoting;
+use super::super::source::Span;
+use super::super::variables::{VariableError, Variables};
+use super::{Class, Entry, Features};
+
+/// LIMIT: bytes of all globs of a policy, after expansion. Debian's largest profiles have some 100 KiB.
+const MAX_GLOB_BYTES: usize = 16 * 1024 * 1024;
+
+/// What a rule's qualifiers say, resolved.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Qualifiers {
+    /// Permits or forbids.
+    pub mode: RuleMode,
+    /// -1000 to 1000; `all` also writes entries two below.
+    pub priority: i32,
+    /// Whose files; both when absent.
+    pub owner: Option<Owner>,
+    /// Whether uses are logged.
+    pub audit: bool,
+    /// The rule.
+    pub span: Span,
+}
+
+impl Qualifiers {
+    /// Of a rule that stands in no block.
+    #[must_use]
+    pub fn new(prefix: &Prefix, span: Span) -> Self {
+        Self {
+            mode: prefix.mode.map_or(RuleMode::Allow, |mode| mode.value),
+            priority: prefix.priority.map_or(0, |priority| priority.value),
+            owner: prefix.owner.map(|owner| owner.value),
+            audit: prefix.audit,
+            span,
+        }
+    }
+}
+
+/// Whether runs of `/` count as one.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Slashes {
+    /// They do: paths.
+    Collapse,
+    /// They stay: labels.
+    Keep,
+}
+
+/// A profile's rules on their way to entries.
+pub struct Lowering<'a> {
+    features: Features,
+    variables: &'a mut Variables,
+    diagnostics: &'a mut Vec<Diagnostic>,
+    entries: BTreeMap<Class, Vec<Entry>>,
+    /// The branch is not taken: words are checked, and what they would mean is not looked at.
+    discarding: bool,
+    glob_bytes: &'a mut usize,
+}
+
+impl<'a> Lowering<'a> {
+    pub(super) fn new(
+        features: Features,
+        variables: &'a mut Variables,
+        diagnostics: &'a mut Vec<Diagnostic>,
+        glob_bytes: &'a mut usize,
+    ) -> Self {
+        Self {
+            features,
+            variables,
+            diagnostics,
+            entries: BTreeMap::new(),
+            discarding: false,
+            glob_bytes,
+        }
+    }
+
+    pub(super) fn discard(&mut self, discarding: bool) {
+        self.discarding = discarding;
+    }
+
+    pub(super) fn is_discarding(&self) -> bool {
+        self.discarding
+    }
+
+    pub(super) fn finish(self) -> BTreeMap<Class, Vec<Entry>> {
+        self.entries
+    }
+
+    /// Errors and warnings so far.
+    pub(super) fn reported(&self) -> usize {
+        self.diagnostics.len()
+    }
+
+    /// Sets what a profile's own variables stand for. Its name is text, not a glob.
+    pub(super) fn define(&mut self, name: &[u8], attached: Option<&[u8]>) {
+        self.variables.set(b"profile_name", [escape_glob(name)]);
+        if let Some(attached) = attached {
+            self.variables.set(b"attach_path", [attached.to_vec()]);
+            self.variables.set(b"exec_path", [attached.to_vec()]);
+        }
+    }
+
+    /// Forgets them.
+    pub(super) fn undefine(&mut self) {
+        for name in ["profile_name", "attach_path", "exec_path"] {
+            self.variables.remove(name.as_bytes());
+        }
+    }
+
+    /// What the policy's ABI mediates.
+    pub(super) fn features(&self) -> Features {
+        self.features
+    }
+
+    pub(super) fn report(&mut self, diagnostic: Diagnostic) {
+        self.diagnostics.push(diagnostic);
+    }
+
+    pub(super) fn push(&mut self, class: Class, entry: Entry) {
+        if !self.discarding {
+            self.entries.entry(class).or_default().push(entry);
+        }
+    }
+
+    /// A word without its quotes and escapes, for keywords, names and numbers.
+    pub(super) fn decoded<'w>(&self, word: &'w Word) -> Cow<'w, [u8]> {
+        quoting::decode(&word.value)
+    }
+
+    /// A word with values in the place of its variables.
+    pub(super) fn text(&mut self, word: &Word) -> Option<Vec<u8>> {
+        let text = quoting::decode(&word.value);
+        self.expand(&text, word.span)
+    }
+
+    /// The same of text that was taken apart before.
+    pub(super) fn expand(&mut self, text: &[u8], span: Span) -> Option<Vec<u8>> {
+        if self.discarding {
+            return Some(text.to_vec());
+        }
+        match self.variables.expand(text) {
+            Ok(text) => Some(text),
+            Err(error) => {
+                self.report(undefined(&error, span));
+                None
+            }
+        }
+    }
+
+    /// A word's glob.
+    pub(super) fn pattern(&mut self, word: &Word, kind: Glob, slashes: Slashes) -> Option<Globbed> {
+        let text = self.text(word)?;
+        self.pattern_of(&text, word.span, kind, slashes)
+    }
+
+    /// The same of text whose variables are expanded.
+    pub(super) fn pattern_of(
+        &mut self,
+        text: &[u8],
+        span: Span,
+        kind: Glob,
+        slashes: Slashes,
+    ) -> Option<Globbed> {
+        if self.discarding {
+            return Some(Globbed {
+                pattern: Pattern::empty(),
+                exact: true,
+            });
+        }
+        *self.glob_bytes += text.len();
+        if *self.glob_bytes > MAX_GLOB_BYTES {
+            // Said once: what follows is the same.
+            if *self.glob_bytes - text.len() <= MAX_GLOB_BYTES {
+                self.report(Diagnostic::error(
+                    "too-large",
+                    span,
+                    "the paths of this policy have more than 16 MiB, variables expanded",
+                ));
+            }
+            return None;
+        }
+        let text = match slashes {
+            Slashes::Collapse => Cow::Owned(glob::collapse_slashes(text)),
+            Slashes::Keep => Cow::Borrowed(text),
+        };
+        match glob::pattern(&text, kind) {
+            Ok(globbed) => Some(globbed),
+            Err(error) => {
+                self.report(
+                    Diagnostic::error("invalid-glob", span, error.to_string())
+                        .help("escape `*`, `?`, `[`, `]`, `{` and `}` with `\\` where they stand for themselves"),
+                );
+                None
+            }
+        }
+    }
+}
+
+/// A name as a glob that matches it alone. What is escaped already stays so.
+fn escape_glob(name: &[u8]) -> Vec<u8> {
+    let mut escaped = Vec::with_capacity(name.len());
+    let mut rest = name;
+    while let Some((&byte, tail)) = rest.split_first() {
+        rest = tail;
+        if byte == b'\\' {
+            escaped.push(byte);
+            if let Some((&next, tail)) = rest.split_first() {
+                escaped.push(next);
+                rest = tail;
+            }
+            continue;
+        }
+        if b"{}[]*?".contains(&byte) {
+            escaped.push(b'\\');
+        }
+        escaped.push(byte);
+    }
+    escaped
+}
+
+/// The diagnostic of a variable without a value.
+pub(super) fn undefined(error: &VariableError, span: Span) -> Diagnostic {
+    let (code, help) = match error {
+        VariableError::Boolean(_) => (
+            "boolean-in-word",
+            "ask for it with `if`, or define a variable `@{…}` of that name",
+        ),
+        VariableError::Recursive(_) => ("recursive-variable", "take the reference out"),
+        VariableError::TooLarge(_) => ("too-large", "give it fewer values"),
+        VariableError::Undefined(_) => (
+            "undefined-variable",
+            "define it in the preamble, or include the file that does: `include <tunables/global>`",
+        ),
+    };
+    Diagnostic::error(code, span, error.to_string()).help(help)
+}

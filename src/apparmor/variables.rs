@@ -1,0 +1,239 @@
+//! Variables: their values, and words with values in their place.
+//!
+//! As in `apparmor_parser` values are text: a word gets `{a,b}` for a variable with the values `a` and `b`, and becomes a glob
+//! only then. Values that name variables are multiplied out first.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+/// LIMIT: values of one variable, multiplied out. Real ones have some dozens.
+const MAX_VALUES: usize = 10_000;
+/// LIMIT: bytes of a word, or of all values of a variable, after expansion.
+const MAX_BYTES: usize = 256 * 1024;
+
+/// The variables of a policy.
+#[derive(Clone, Debug, Default)]
+pub struct Variables {
+    sets: BTreeMap<Vec<u8>, Set>,
+    booleans: BTreeMap<Vec<u8>, bool>,
+}
+
+#[derive(Clone, Debug, Default)]
+struct Set {
+    values: BTreeSet<Vec<u8>>,
+    /// The same without variables in them, once they were asked for.
+    expanded: Option<Result<BTreeSet<Vec<u8>>, VariableError>>,
+}
+
+/// Why a word has no value.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum VariableError {
+    /// It is `true` or `false`.
+    #[error("${{{0}}} is a boolean, and cannot stand in a word")]
+    Boolean(String),
+    /// `@{A} = @{A}`
+    #[error("@{{{0}}} refers to itself")]
+    Recursive(String),
+    /// Too many values, or too long.
+    #[error("@{{{0}}} stands for more than {MAX_VALUES} values or {MAX_BYTES} bytes")]
+    TooLarge(String),
+    /// Not defined.
+    #[error("@{{{0}}} is not defined")]
+    Undefined(String),
+}
+
+impl Variables {
+    /// Whether a variable has values.
+    #[must_use]
+    pub fn is_defined(&self, name: &[u8]) -> bool {
+        self.sets.contains_key(name)
+    }
+
+    /// A boolean's value.
+    #[must_use]
+    pub fn boolean(&self, name: &[u8]) -> Option<bool> {
+        self.booleans.get(name).copied()
+    }
+
+    /// Sets a boolean.
+    pub fn set_boolean(&mut self, name: &[u8], value: bool) {
+        self.booleans.insert(name.to_vec(), value);
+    }
+
+    /// Gives a variable values, instead of those it has.
+    pub fn set(&mut self, name: &[u8], values: impl IntoIterator<Item = Vec<u8>>) {
+        self.sets.remove(name);
+        self.add(name, values);
+    }
+
+    /// Gives a variable more values.
+    pub fn add(&mut self, name: &[u8], values: impl IntoIterator<Item = Vec<u8>>) {
+        self.sets
+            .entry(name.to_vec())
+            .or_default()
+            .values
+            .extend(values);
+        // Those that refer to it change as well.
+        for set in self.sets.values_mut() {
+            set.expanded = None;
+        }
+    }
+
+    /// Forgets a variable.
+    pub fn remove(&mut self, name: &[u8]) {
+        self.sets.remove(name);
+    }
+
+    /// A variable's values, without variables in them.
+    pub fn values(&mut self, name: &[u8]) -> Result<BTreeSet<Vec<u8>>, VariableError> {
+        self.expand_set(name, &mut Vec::new())
+    }
+
+    /// A word with values in the place of its variables.
+    pub fn expand(&mut self, word: &[u8]) -> Result<Vec<u8>, VariableError> {
+        let mut text = Vec::with_capacity(word.len());
+        let mut rest = word;
+        // Values have no variables, so they are not looked at again.
+        while let Some(found) = find(rest) {
+            text.extend(found.before);
+            let values = self.expand_set(found.name, &mut Vec::new())?;
+            substitute(&mut text, &values, found.after);
+            rest = found.after;
+            if text.len() > MAX_BYTES {
+                return Err(VariableError::TooLarge(show(found.name)));
+            }
+        }
+        text.extend(rest);
+        Ok(text)
+    }
+
+    /// `under`: the variables whose values are being multiplied out. As deep as there are variables; no deeper than 64.
+    fn expand_set(
+        &mut self,
+        name: &[u8],
+        under: &mut Vec<Vec<u8>>,
+    ) -> Result<BTreeSet<Vec<u8>>, VariableError> {
+        let Some(set) = self.sets.get(name) else {
+            return Err(if self.booleans.contains_key(name) {
+                VariableError::Boolean(show(name))
+            } else {
+                VariableError::Undefined(show(name))
+            });
+        };
+        if let Some(expanded) = &set.expanded {
+            return expanded.clone();
+        }
+        if under.iter().any(|seen| seen == name) {
+            return Err(VariableError::Recursive(show(name)));
+        }
+        if under.len() == MAX_DEPTH {
+            return Err(VariableError::TooLarge(show(name)));
+        }
+        let mut work: Vec<Vec<u8>> = set.values.iter().cloned().collect();
+        under.push(name.to_vec());
+        let expanded = self.multiply(name, &mut work, under);
+        under.pop();
+        if let Some(set) = self.sets.get_mut(name) {
+            set.expanded = Some(expanded.clone());
+        }
+        expanded
+    }
+
+    fn multiply(
+        &mut self,
+        name: &[u8],
+        work: &mut Vec<Vec<u8>>,
+        under: &mut Vec<Vec<u8>>,
+    ) -> Result<BTreeSet<Vec<u8>>, VariableError> {
+        let mut expanded = BTreeSet::new();
+        let mut bytes = 0;
+        while let Some(value) = work.pop() {
+            let Some(found) = find(&value) else {
+                bytes += value.len();
+                expanded.insert(value);
+                if bytes > MAX_BYTES {
+                    return Err(VariableError::TooLarge(show(name)));
+                }
+                continue;
+            };
+            for inner in self.expand_set(found.name, under)? {
+                work.push([found.before, &inner, found.after].concat());
+                if work.len() + expanded.len() > MAX_VALUES {
+                    return Err(VariableError::TooLarge(show(name)));
+                }
+            }
+        }
+        Ok(expanded)
+    }
+}
+
+/// LIMIT: variables that refer to variables.
+const MAX_DEPTH: usize = 64;
+
+/// The first variable in a word.
+struct Found<'a> {
+    before: &'a [u8],
+    name: &'a [u8],
+    after: &'a [u8],
+}
+
+/// Finds the first `@{NAME}` whose `@` is not escaped. What only looks like one (`@{a,b}`) is text.
+fn find(word: &[u8]) -> Option<Found<'_>> {
+    let mut escaped = false;
+    for (index, &byte) in word.iter().enumerate() {
+        if byte == b'@' && !escaped {
+            let rest = word.get(index + 1..).unwrap_or_default();
+            if let Some((name, after)) = rest.strip_prefix(b"{").and_then(name) {
+                let before = word.get(..index).unwrap_or_default();
+                return Some(Found {
+                    before,
+                    name,
+                    after,
+                });
+            }
+        }
+        escaped = byte == b'\\' && !escaped;
+    }
+    None
+}
+
+/// The name in front of a `}`, and what follows that.
+fn name(text: &[u8]) -> Option<(&[u8], &[u8])> {
+    let length = text
+        .iter()
+        .take_while(|byte| byte.is_ascii_alphanumeric() || **byte == b'_')
+        .count();
+    let (name, rest) = text.split_at_checked(length)?;
+    let after = rest.strip_prefix(b"}")?;
+    name.first()?
+        .is_ascii_alphabetic()
+        .then_some((name, after))
+}
+
+/// A single value stands as it is. Of several, slashes that would double those around the variable are left out, but not
+/// those behind the `/` that a path begins with.
+fn substitute(text: &mut Vec<u8>, values: &BTreeSet<Vec<u8>>, after: &[u8]) {
+    if let (1, Some(only)) = (values.len(), values.first()) {
+        text.extend(only);
+        return;
+    }
+    let before_slash = after.first() == Some(&b'/');
+    let after_slash = text.len() > 1 && text.last() == Some(&b'/');
+    let mut separator = b'{';
+    for value in values {
+        let mut value = value.as_slice();
+        while let ([b'/', rest @ ..], true) = (value, after_slash) {
+            value = rest;
+        }
+        while let ([rest @ .., b'/'], true) = (value, before_slash) {
+            value = rest;
+        }
+        text.push(separator);
+        text.extend(value);
+        separator = b',';
+    }
+    text.push(b'}');
+}
+
+fn show(name: &[u8]) -> String {
+    String::from_utf8_lossy(name).into_owned()
+}

@@ -1,0 +1,36 @@
+//! Domains that a process can move to.
+
+use crate::apparmor::model::Policy;
+
+/// Where a process goes.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub(super) enum Target {
+    /// The profile, whichever it is, that attaches to the program best on that node.
+    Attached,
+    /// A profile that is not in the text.
+    Elsewhere(Vec<u8>),
+    /// A profile of the same text, by number.
+    Profile(usize),
+    /// It stays.
+    Same,
+    /// Out of all confinement.
+    Unconfined,
+}
+
+impl Target {
+    /// The domain of a label.
+    pub(super) fn named(policy: &Policy, label: &[u8]) -> Self {
+        // A stack permits what all of its profiles do: never more than before.
+        if label.starts_with(b"&") {
+            return Self::Same;
+        }
+        if label == b"unconfined" {
+            return Self::Unconfined;
+        }
+        policy
+            .profiles
+            .iter()
+            .position(|profile| profile.namespace.is_none() && profile.name == label)
+            .map_or_else(|| Self::Elsewhere(label.to_vec()), Self::Profile)
+    }
+}

@@ -1,0 +1,770 @@
+//! The relation of two policies: every domain that a process of the one can reach, beside where the other's would be.
+
+use std::collections::{BTreeSet, VecDeque};
+
+use crate::apparmor::ast::RuleMode;
+use crate::apparmor::automaton::{Budget, Exhausted};
+use crate::apparmor::model::{CAPABILITIES, Class, Entry, Policy, Profile, ProfileMode, file};
+use crate::apparmor::source::{Sources, Span};
+
+use super::classes::{self, KNOWN_PATHS, QUERIES, Query};
+use super::domain::{Domain, Field, Names};
+use super::execs::{ExecMove, InPolicy, exec_moves};
+use super::links::{LinkSides, unconditional_links};
+use super::moves::Target;
+use super::side::{Guarantees, Side};
+use super::walk::{Found, Search, differences, prefer};
+use super::witness::{Explanation, Move, Whose, Witness};
+
+/// What a candidate permits, seen from a baseline.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Relation {
+    /// The same.
+    Equal,
+    /// Something that the baseline forbids, and it forbids something that the baseline permits.
+    Incomparable,
+    /// Less.
+    Stronger,
+    /// It could not be decided.
+    Unknown {
+        /// Why, as the end of a sentence.
+        why: String,
+    },
+    /// All that the baseline permits, and more. Also where it permits more and what it forbids could not be decided.
+    Weaker,
+}
+
+impl Relation {
+    /// The word for it.
+    #[must_use]
+    pub fn as_str(&self) -> &'static str {
+        match self {
+            Self::Equal => "equal",
+            Self::Incomparable => "incomparable",
+            Self::Stronger => "stronger",
+            Self::Unknown { .. } => "unknown",
+            Self::Weaker => "weaker",
+        }
+    }
+}
+
+/// A profile that is compared.
+#[derive(Clone, Copy, Debug)]
+pub struct Subject<'a> {
+    /// All profiles of its text.
+    pub policy: &'a Policy,
+    /// Its text.
+    pub sources: &'a Sources,
+    /// Which one it is.
+    pub profile: &'a Profile,
+}
+
+/// What a comparison found.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Comparison {
+    /// The relation of the candidate to the baseline.
+    pub relation: Relation,
+    /// What the candidate permits and the baseline does not: one for each cause, at most [`MAX_WITNESSES`].
+    pub witnesses: Vec<Witness>,
+    /// One thing that the baseline permits and the candidate does not.
+    pub stricter: Option<Witness>,
+}
+
+/// LIMIT: witnesses of a comparison.
+pub const MAX_WITNESSES: usize = 64;
+const LINKS: u32 = file::LINK | file::LINK << file::OTHER;
+/// LIMIT: pairs of domains.
+const MAX_PAIRS: usize = 1_000;
+
+/// Compares a candidate with a baseline.
+#[must_use]
+pub fn compare(candidate: Subject<'_>, baseline: Subject<'_>) -> Comparison {
+    let more = Difference::new(candidate, baseline, MAX_WITNESSES).find();
+    let mut less = Difference::new(baseline, candidate, 1);
+    less.trusts_unknown = true;
+    let less = less.find();
+    let relation = match (&more, &less) {
+        (Err(why), _) => Relation::Unknown { why: why.clone() },
+        (Ok(more), Err(why)) if more.is_empty() => Relation::Unknown { why: why.clone() },
+        (Ok(more), Ok(less)) => match (more.is_empty(), less.is_empty()) {
+            (true, true) => Relation::Equal,
+            (true, false) => Relation::Stronger,
+            (false, true) => Relation::Weaker,
+            (false, false) => Relation::Incomparable,
+        },
+        (Ok(_), Err(_)) => Relation::Weaker,
+    };
+    Comparison {
+        relation,
+        witnesses: more.unwrap_or_default(),
+        stricter: less.unwrap_or_default().into_iter().next(),
+    }
+}
+
+/// What the first permits and the second does not.
+struct Difference<'a> {
+    first: Subject<'a>,
+    second: Subject<'a>,
+    limit: usize,
+    /// A profile whose rules are not known counts as one that permits all, on the second side.
+    trusts_unknown: bool,
+    budget: Budget,
+    witnesses: Vec<Witness>,
+    pairs: VecDeque<Pair>,
+    seen: BTreeSet<(usize, usize)>,
+}
+
+/// Two domains that the same steps lead to.
+#[derive(Clone)]
+struct Pair {
+    first: usize,
+    second: usize,
+    moves: Vec<Move>,
+}
+
+impl<'a> Difference<'a> {
+    fn new(first: Subject<'a>, second: Subject<'a>, limit: usize) -> Self {
+        Self {
+            first,
+            second,
+            limit,
+            trusts_unknown: false,
+            budget: Budget::default(),
+            witnesses: Vec::new(),
+            pairs: VecDeque::new(),
+            seen: BTreeSet::new(),
+        }
+    }
+
+    fn find(mut self) -> Result<Vec<Witness>, String> {
+        let index = |subject: Subject<'_>| {
+            subject
+                .policy
+                .profiles
+                .iter()
+                .position(|profile| profile.name == subject.profile.name)
+        };
+        let (Some(first), Some(second)) = (index(self.first), index(self.second)) else {
+            return Err("a profile is not in its own text".into());
+        };
+        self.push(first, second, Vec::new());
+        while let Some(pair) = self.pairs.pop_front() {
+            match self.pair(&pair) {
+                Ok(()) => {}
+                // What was found before stays found.
+                Err(_) if !self.witnesses.is_empty() => break,
+                Err(why) => return Err(why),
+            }
+            if self.witnesses.len() >= self.limit {
+                break;
+            }
+            if self.seen.len() > MAX_PAIRS && self.witnesses.is_empty() {
+                return Err(format!("it can reach more than {MAX_PAIRS} profiles"));
+            }
+        }
+        self.witnesses.truncate(self.limit);
+        // The gravest first, of those the nearest, of those the shortest.
+        self.witnesses
+            .sort_by_key(|witness| (gravity(witness), witness.moves.len(), witness.target.len()));
+        Ok(self.witnesses)
+    }
+
+    fn push(&mut self, first: usize, second: usize, moves: Vec<Move>) {
+        if self.seen.insert((first, second)) {
+            self.pairs.push_back(Pair {
+                first,
+                second,
+                moves,
+            });
+        }
+    }
+
+    fn pair(&mut self, pair: &Pair) -> Result<(), String> {
+        let (Some(first), Some(second)) = (
+            self.first.policy.profiles.get(pair.first),
+            self.second.policy.profiles.get(pair.second),
+        ) else {
+            return Ok(());
+        };
+        if permits_everything(second.mode) {
+            return Ok(());
+        }
+        if let Some(why) = other_paths(first, second) {
+            return Err(why);
+        }
+        if permits_everything(first.mode) {
+            self.mode(pair, first);
+        }
+        self.capabilities(pair, first, second);
+        let names = self.names(first, second);
+        for query in QUERIES {
+            if self.witnesses.len() >= self.limit {
+                return Ok(());
+            }
+            self.query(pair, query, first, second, &names)
+                .map_err(|error| error.to_string())?;
+        }
+        self.links(pair, first, second)
+            .map_err(|error| error.to_string())?;
+        if !permits_everything(first.mode) {
+            self.transitions(pair, first, second)
+                .map_err(|error| error.to_string())?;
+        }
+        Ok(())
+    }
+
+    fn mode(&mut self, pair: &Pair, profile: &Profile) {
+        let (word, why) = match profile.mode {
+            ProfileMode::Complain => (
+                "complain",
+                "in complain mode what is not permitted is logged and happens",
+            ),
+            ProfileMode::DefaultAllow => (
+                "default_allow",
+                "with default_allow what no rule forbids is permitted",
+            ),
+            ProfileMode::Prompt => ("prompt", "with prompt anything may be permitted when asked"),
+            _ => ("unconfined", "with unconfined nothing is mediated"),
+        };
+        self.witnesses.push(Witness {
+            class: "mode",
+            operations: vec![word],
+            target: "everything".into(),
+            whose: None,
+            profile: profile.name.clone(),
+            moves: pair.moves.clone(),
+            permits: Explanation {
+                why: Some(why.into()),
+                ..Explanation::rule(self.first.sources, profile.span)
+            },
+            forbids: Explanation::because("it enforces its rules"),
+        });
+    }
+
+    fn capabilities(&mut self, pair: &Pair, first: &Profile, second: &Profile) {
+        let permitted = if permits_everything(first.mode) {
+            u64::MAX
+        } else {
+            first.capabilities.permitted()
+        };
+        let only = permitted & !second.capabilities.permitted();
+        for (number, name) in CAPABILITIES.iter().enumerate() {
+            if only >> number & 1 == 0 || self.witnesses.len() >= self.limit {
+                continue;
+            }
+            let rule = |profile: &Profile, deny: bool| {
+                profile
+                    .capabilities
+                    .rules
+                    .iter()
+                    .find(|rule| rule.deny == deny && rule.mask >> number & 1 == 1)
+                    .map(|rule| rule.span)
+            };
+            let permits = rule(first, false);
+            let forbids = rule(second, true);
+            let witness = self.witness(
+                pair,
+                ("capability", vec!["use"], (*name).into()),
+                (permits, forbids),
+                first,
+            );
+            self.witnesses.push(witness);
+        }
+    }
+
+    /// A profile and its children are the same thing as the other side's: all are this container's own processes.
+    fn names(&self, first: &Profile, second: &Profile) -> Names {
+        let mut pairs = Vec::new();
+        let second_root = root(&second.name);
+        for base in [root(&first.name), root(&self.first.profile.name)] {
+            for profile in &self.first.policy.profiles {
+                if root(&profile.name) != base
+                    || pairs.iter().any(|(name, _)| *name == profile.name)
+                {
+                    continue;
+                }
+                let below = profile.name.get(base.len()..).unwrap_or_default();
+                let same = [second_root, below].concat();
+                let other = if self.second.policy.profile(&same).is_some() {
+                    same
+                } else {
+                    second_root.to_vec()
+                };
+                pairs.push((profile.name.clone(), other));
+            }
+        }
+        Names { pairs }
+    }
+
+    fn query(
+        &mut self,
+        pair: &Pair,
+        query: &Query,
+        first: &Profile,
+        second: &Profile,
+        names: &Names,
+    ) -> Result<(), Exhausted> {
+        if !(query.mediated)(second.features) {
+            return Ok(());
+        }
+        if !query.asked.of(first.features, second.features) {
+            return Ok(());
+        }
+        let mask = query.mask();
+        let bits = match query.early {
+            Some(early) => mask | early.goes_on.unwrap_or(0),
+            None => mask,
+        };
+        let budget = &mut self.budget;
+        let mut mine = if permits_everything(first.mode) || !(query.mediated)(first.features) {
+            Side::everything()
+        } else {
+            Side::new(entries(first, query.class), bits, budget)?
+        };
+        if mine.may_permit(mine.start()) & mask == 0 {
+            return Ok(());
+        }
+        let mut theirs = Side::new(entries(second, query.class), bits, budget)?;
+        let is_file = query.class == Class::File;
+        let mut domain = Domain::new((query.fields)(), names);
+        if !is_file && query.early.is_none() && mine.is_part_of(&theirs) {
+            // What is left are the names that are the same thing and read differently.
+            match domain.with_names_only() {
+                Some(names_only) => domain = names_only,
+                None => return Ok(()),
+            }
+        }
+        // Of the other classes a side permits little; there the walk itself is as short.
+        let guarantees = if is_file {
+            Guarantees::new(&mut theirs, &domain, mask, budget)?
+        } else {
+            Guarantees::default()
+        };
+        let search = Search {
+            domain: &domain,
+            names,
+            bits: mask,
+            early: query.early,
+            guarantees: &guarantees,
+            limit: self.limit.saturating_sub(self.witnesses.len()),
+        };
+        let mut found = differences(&mut mine, &mut theirs, &search, budget)?;
+        if query.name == "file" {
+            prefer(
+                &mut mine,
+                &mut theirs,
+                KNOWN_PATHS,
+                mask,
+                &mut found,
+                budget,
+            )?;
+        }
+        for found in found {
+            // A rule that lacks a denial is told of once, by what can be done to the file itself.
+            if query.name == "link" && self.is_known(&found) {
+                continue;
+            }
+            let witness = self.found(pair, query, &found, first);
+            if !self.witnesses.contains(&witness) {
+                self.witnesses.push(witness);
+            }
+        }
+        Ok(())
+    }
+
+    /// Whether the same two rules explain a witness that is there.
+    fn is_known(&self, found: &Found) -> bool {
+        found.permits.is_some()
+            && self.witnesses.iter().any(|witness| {
+                witness.permits.span == found.permits && witness.forbids.span == found.forbids
+            })
+    }
+
+    fn found(&self, pair: &Pair, query: &Query, found: &Found, first: &Profile) -> Witness {
+        let whose = (query.class == Class::File)
+            .then_some(found.bits)
+            .and_then(|bits| {
+                let (own, others) = (bits & file::HALF, bits >> file::OTHER & file::HALF);
+                match (own, others) {
+                    (own, others) if own == others => None,
+                    (_, 0) => Some(Whose::Own),
+                    (0, _) => Some(Whose::Others),
+                    _ => None,
+                }
+            });
+        let mut witness = self.witness(
+            pair,
+            (
+                query.name,
+                query.operations(found.bits),
+                (query.describe)(&found.string, &first.name),
+            ),
+            (found.permits, found.forbids),
+            first,
+        );
+        witness.whose = whose;
+        if found.permits.is_none() && !permits_everything(first.mode) {
+            witness.permits = Explanation::because(format!(
+                "the profile's ABI does not mediate {}, so all of it is permitted",
+                query.name
+            ));
+        }
+        witness
+    }
+
+    fn witness(
+        &self,
+        pair: &Pair,
+        (class, operations, target): (&'static str, Vec<&'static str>, String),
+        (permits, forbids): (Option<Span>, Option<Span>),
+        first: &Profile,
+    ) -> Witness {
+        Witness {
+            class,
+            operations,
+            target,
+            whose: None,
+            profile: first.name.clone(),
+            moves: pair.moves.clone(),
+            permits: match permits {
+                Some(span) => Explanation::rule(self.first.sources, span),
+                None if permits_everything(first.mode) => {
+                    Explanation::because("its mode permits everything")
+                }
+                None => Explanation::because("nothing forbids it"),
+            },
+            forbids: match forbids {
+                Some(span) => Explanation::rule(self.second.sources, span),
+                None => Explanation::because("no rule permits it"),
+            },
+        }
+    }
+
+    fn links(&mut self, pair: &Pair, first: &Profile, second: &Profile) -> Result<(), Exhausted> {
+        let has_plain = |profile: &Profile| {
+            entries(profile, Class::File).iter().any(|entry| {
+                entry.permissions & (file::BOTH | file::LINK_SUBSET) == LINKS
+                    && entry.mode != RuleMode::Deny
+            })
+        };
+        if self.witnesses.len() >= self.limit || permits_everything(first.mode) || !has_plain(first)
+        {
+            return Ok(());
+        }
+        let budget = &mut self.budget;
+        let mut sides = LinkSides {
+            first: Side::new(entries(first, Class::File), file::LINK, budget)?,
+            second: Side::new(entries(second, Class::File), file::LINK, budget)?,
+            second_paths: Side::new(entries(second, Class::File), file::HALF, budget)?,
+        };
+        let limit = self.limit - self.witnesses.len();
+        for link in unconditional_links(&mut sides, limit, budget)? {
+            let target = format!(
+                "{} to {}",
+                String::from_utf8_lossy(&link.name),
+                String::from_utf8_lossy(&link.target)
+            );
+            let mut witness = self.witness(
+                pair,
+                ("link", vec!["link"], target),
+                (link.permits, link.conditional),
+                first,
+            );
+            witness.forbids.why =
+                Some("there a link may not permit more than what it links to".into());
+            self.witnesses.push(witness);
+        }
+        Ok(())
+    }
+
+    fn transitions(
+        &mut self,
+        pair: &Pair,
+        first: &Profile,
+        second: &Profile,
+    ) -> Result<(), Exhausted> {
+        let moves = exec_moves(
+            InPolicy {
+                policy: self.first.policy,
+                profile: first,
+            },
+            InPolicy {
+                policy: self.second.policy,
+                profile: second,
+            },
+            &mut self.budget,
+        )?;
+        for exec in moves {
+            self.exec(pair, first, &exec);
+        }
+        self.hats(pair, first, second);
+        self.changes(pair, first, second)
+    }
+
+    fn exec(&mut self, pair: &Pair, first: &Profile, exec: &ExecMove) {
+        let path = String::from_utf8_lossy(&exec.path).into_owned();
+        for target in &exec.first {
+            let step = Move {
+                how: format!("runs {path}"),
+                to: self.describe(target),
+            };
+            match self.answer(pair, target, &exec.second) {
+                Answer::Fine => {}
+                Answer::Pair(first, second) => {
+                    let moves = pair.moves.iter().cloned().chain([step]).collect();
+                    self.push(first, second, moves);
+                }
+                Answer::Differs => {
+                    let mut witness = self.witness(
+                        pair,
+                        (
+                            "exec",
+                            vec!["execute"],
+                            format!("{path} {}", self.under(target)),
+                        ),
+                        (exec.rule, None),
+                        first,
+                    );
+                    witness.forbids = Explanation::because(if exec.second.is_empty() {
+                        "it refuses to run it"
+                    } else {
+                        "programs stay confined there"
+                    });
+                    self.witnesses.push(witness);
+                }
+            }
+        }
+    }
+
+    fn describe(&self, target: &Target) -> String {
+        match target {
+            Target::Attached => "whichever profile attaches to it".into(),
+            Target::Elsewhere(name) => format!("profile {}", String::from_utf8_lossy(name)),
+            Target::Profile(index) => self
+                .first
+                .policy
+                .profiles
+                .get(*index)
+                .map_or_else(String::new, |profile| {
+                    format!("profile {}", String::from_utf8_lossy(&profile.name))
+                }),
+            Target::Same => "the same profile".into(),
+            Target::Unconfined => "no profile".into(),
+        }
+    }
+
+    fn under(&self, target: &Target) -> String {
+        match target {
+            Target::Unconfined => "unconfined".into(),
+            Target::Attached => {
+                "under whichever profile attaches to it, whose rules are not known".into()
+            }
+            Target::Elsewhere(_) => {
+                format!("under {}, whose rules are not known", self.describe(target))
+            }
+            Target::Profile(_) | Target::Same => format!("under {}", self.describe(target)),
+        }
+    }
+
+    /// What the second side has for a domain that the first can go to.
+    fn answer(&self, pair: &Pair, target: &Target, seconds: &[Target]) -> Answer {
+        let is_unknown =
+            |target: &Target| matches!(target, Target::Attached | Target::Elsewhere(_));
+        if seconds.contains(&Target::Unconfined)
+            || (self.trusts_unknown && seconds.iter().any(is_unknown))
+        {
+            return Answer::Fine;
+        }
+        let first = match target {
+            Target::Attached | Target::Elsewhere(_) if seconds.contains(target) => {
+                return Answer::Fine;
+            }
+            // The baseline itself, by its name.
+            Target::Elsewhere(name) if *name == self.second.profile.name && !seconds.is_empty() => {
+                return Answer::Fine;
+            }
+            Target::Attached | Target::Elsewhere(_) | Target::Unconfined => return Answer::Differs,
+            Target::Profile(index) => *index,
+            Target::Same => pair.first,
+        };
+        seconds
+            .iter()
+            .find_map(|second| match second {
+                Target::Profile(second) => Some(Answer::Pair(first, *second)),
+                Target::Same => Some(Answer::Pair(first, pair.second)),
+                _ => None,
+            })
+            .unwrap_or(Answer::Differs)
+    }
+
+    /// A hat needs no rule to be entered.
+    fn hats(&mut self, pair: &Pair, first: &Profile, second: &Profile) {
+        let is_hat_of =
+            |hat: &Profile, parent: &Profile| hat.hat && hat.parent.as_ref() == Some(&parent.name);
+        let hats: Vec<(usize, &Profile)> = self
+            .first
+            .policy
+            .profiles
+            .iter()
+            .enumerate()
+            .filter(|(_, hat)| is_hat_of(hat, first))
+            .collect();
+        for (index, hat) in hats {
+            let local = hat.name.get(first.name.len()..).unwrap_or_default();
+            let other = self.second.policy.profiles.iter().position(|other| {
+                is_hat_of(other, second)
+                    && other.name.get(second.name.len()..).unwrap_or_default() == local
+            });
+            let step = Move {
+                how: "enters a hat".into(),
+                to: format!("profile {}", String::from_utf8_lossy(&hat.name)),
+            };
+            let moves = pair.moves.iter().cloned().chain([step]).collect();
+            self.push(index, other.unwrap_or(pair.second), moves);
+        }
+    }
+
+    /// Changes of profile: first those to profiles of the text, then any other.
+    fn changes(&mut self, pair: &Pair, first: &Profile, second: &Profile) -> Result<(), Exhausted> {
+        let budget = &mut self.budget;
+        let mut mine = Side::new(entries(first, Class::File), file::CHANGE_PROFILE, budget)?;
+        if mine.may_permit(mine.start()) & file::CHANGE_PROFILE == 0 {
+            return Ok(());
+        }
+        let mut theirs = Side::new(entries(second, Class::File), file::CHANGE_PROFILE, budget)?;
+        let known: Vec<Vec<u8>> = self
+            .first
+            .policy
+            .profiles
+            .iter()
+            .map(|profile| profile.name.clone())
+            .chain([b"unconfined".to_vec(), self.second.profile.name.clone()])
+            .collect();
+        for label in &known {
+            let at = mine.walk(mine.start(), label, &mut self.budget)?;
+            if mine.allows(at) & file::CHANGE_PROFILE == 0 {
+                continue;
+            }
+            let rule = mine.deciding(at, file::CHANGE_PROFILE);
+            let at = theirs.walk(theirs.start(), label, &mut self.budget)?;
+            let seconds = if theirs.allows(at) & file::CHANGE_PROFILE == 0 {
+                vec![Target::Same]
+            } else {
+                vec![Target::named(self.second.policy, label), Target::Same]
+            };
+            let target = Target::named(self.first.policy, label);
+            let step = Move {
+                how: "changes its profile".into(),
+                to: self.describe(&target),
+            };
+            match self.answer(pair, &target, &seconds) {
+                Answer::Fine => {}
+                Answer::Pair(first, second) => {
+                    let moves = pair.moves.iter().cloned().chain([step]).collect();
+                    self.push(first, second, moves);
+                }
+                Answer::Differs => {
+                    let witness = self.witness(
+                        pair,
+                        (
+                            "change_profile",
+                            vec!["change_profile"],
+                            String::from_utf8_lossy(label).into_owned(),
+                        ),
+                        (rule.map(|(entry, _)| entry.span), None),
+                        first,
+                    );
+                    self.witnesses.push(witness);
+                }
+            }
+        }
+        let names = Names {
+            pairs: known
+                .iter()
+                .map(|name| (name.clone(), name.clone()))
+                .collect(),
+        };
+        let domain = Domain::new(vec![Field::NewLabel], &names);
+        let search = Search {
+            domain: &domain,
+            names: &Names::default(),
+            bits: file::CHANGE_PROFILE,
+            early: None,
+            guarantees: &Guarantees::default(),
+            limit: self.limit.saturating_sub(self.witnesses.len()),
+        };
+        for found in differences(&mut mine, &mut theirs, &search, &mut self.budget)? {
+            let witness = self.witness(
+                pair,
+                (
+                    "change_profile",
+                    vec!["change_profile"],
+                    format!(
+                        "{}, whose rules are not known",
+                        classes::peer(&found.string, &first.name)
+                    ),
+                ),
+                (found.permits, found.forbids),
+                first,
+            );
+            self.witnesses.push(witness);
+        }
+        Ok(())
+    }
+}
+
+/// How grave it is, 0 the gravest: to lock a file is little beside writing it.
+fn gravity(witness: &Witness) -> u8 {
+    match (witness.class, witness.operations.first()) {
+        ("file", Some(&"write")) => 1,
+        ("file", Some(&"read")) => 2,
+        ("file" | "link", _) => 3,
+        _ => 0,
+    }
+}
+
+/// What the second side has for a domain of the first.
+enum Answer {
+    Differs,
+    Fine,
+    Pair(usize, usize),
+}
+
+fn entries(profile: &Profile, class: Class) -> &[Entry] {
+    profile.entries.get(&class).map_or(&[], Vec::as_slice)
+}
+
+/// Modes in which what is not permitted may happen all the same. Explicit denials are not counted on either: kernels without
+/// extended permissions do not have them.
+pub(super) fn permits_everything(mode: ProfileMode) -> bool {
+    !matches!(mode, ProfileMode::Enforce | ProfileMode::Kill)
+}
+
+/// The outermost profile of a name: `web` of `web//helper`.
+fn root(name: &[u8]) -> &[u8] {
+    name.windows(2)
+        .position(|pair| pair == b"//")
+        .and_then(|end| name.get(..end))
+        .unwrap_or(name)
+}
+
+/// Flags that give paths other names: two profiles with different ones cannot be compared by path.
+fn other_paths(first: &Profile, second: &Profile) -> Option<String> {
+    const FLAGS: [&str; 3] = [
+        "chroot_relative",
+        "delegate_deleted",
+        "attach_disconnected.path=",
+    ];
+    let has = |profile: &Profile, flag: &str| {
+        profile
+            .flags
+            .iter()
+            .filter(|word| word.starts_with(flag.as_bytes()))
+            .cloned()
+            .collect::<Vec<_>>()
+    };
+    FLAGS
+        .into_iter()
+        .find(|flag| has(first, flag) != has(second, flag))
+        .map(|flag| format!("the flag `{flag}` gives paths other names than the other profile has"))
+}
