@@ -11,6 +11,50 @@ pub enum Severity {
     Warning,
 }
 
+/// LIMIT: errors of a policy, and warnings; further ones are hardly about something else.
+pub const MAX_DIAGNOSTICS: usize = 100;
+
+/// Findings, not too many: the first hundred errors, and the first hundred warnings.
+#[derive(Clone, Debug, Default)]
+pub struct Diagnostics {
+    list: Vec<Diagnostic>,
+    errors: usize,
+}
+
+impl Diagnostics {
+    /// Adds one, if there is room. An error is never left out for warnings.
+    pub fn push(&mut self, diagnostic: Diagnostic) {
+        let is_error = diagnostic.severity == Severity::Error;
+        let count = if is_error {
+            self.errors
+        } else {
+            self.list.len() - self.errors
+        };
+        if count < MAX_DIAGNOSTICS {
+            self.errors += usize::from(is_error);
+            self.list.push(diagnostic);
+        }
+    }
+
+    /// How many there are.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.list.len()
+    }
+
+    /// Whether there are none.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.list.is_empty()
+    }
+
+    /// All of them, in the order in which they were added.
+    #[must_use]
+    pub fn into_vec(self) -> Vec<Diagnostic> {
+        self.list
+    }
+}
+
 /// One finding about a policy's text.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Diagnostic {

@@ -21,7 +21,10 @@ impl ByteSet {
         let mut rest = bytes;
         while let [byte, others @ ..] = rest {
             // A byte's upper two bits are below 4.
-            #[expect(clippy::indexing_slicing, reason = "checked at compile time in constants")]
+            #[expect(
+                clippy::indexing_slicing,
+                reason = "checked at compile time in constants"
+            )]
             {
                 words[(*byte >> 6) as usize] |= 1 << (*byte & 63);
             }

@@ -3,25 +3,30 @@
 //! As in `apparmor_parser` values are text: a word gets `{a,b}` for a variable with the values `a` and `b`, and becomes a glob
 //! only then. Values that name variables are multiplied out first.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::{
+    collections::{BTreeMap, BTreeSet, HashMap},
+    sync::Arc,
+};
 
 /// LIMIT: values of one variable, multiplied out. Real ones have some dozens.
 const MAX_VALUES: usize = 10_000;
 /// LIMIT: bytes of a word, or of all values of a variable, after expansion.
 const MAX_BYTES: usize = 256 * 1024;
 
+/// LIMIT: bytes of all values that are given in a policy.
+const MAX_ALL: usize = 4 * 1024 * 1024;
+
+/// A variable's values, without variables in them.
+type Values = Arc<BTreeSet<Vec<u8>>>;
+
 /// The variables of a policy.
 #[derive(Clone, Debug, Default)]
 pub struct Variables {
-    sets: BTreeMap<Vec<u8>, Set>,
+    sets: BTreeMap<Vec<u8>, BTreeSet<Vec<u8>>>,
     booleans: BTreeMap<Vec<u8>, bool>,
-}
-
-#[derive(Clone, Debug, Default)]
-struct Set {
-    values: BTreeSet<Vec<u8>>,
-    /// The same without variables in them, once they were asked for.
-    expanded: Option<Result<BTreeSet<Vec<u8>>, VariableError>>,
+    /// What was asked for since a variable changed.
+    expanded: HashMap<Vec<u8>, Result<Values, VariableError>>,
+    bytes: usize,
 }
 
 /// Why a word has no value.
@@ -61,30 +66,41 @@ impl Variables {
 
     /// Gives a variable values, instead of those it has.
     pub fn set(&mut self, name: &[u8], values: impl IntoIterator<Item = Vec<u8>>) {
-        self.sets.remove(name);
+        self.remove(name);
         self.add(name, values);
     }
 
-    /// Gives a variable more values.
+    /// Gives a variable more values. Beyond what fits, it and others have none.
     pub fn add(&mut self, name: &[u8], values: impl IntoIterator<Item = Vec<u8>>) {
-        self.sets
-            .entry(name.to_vec())
-            .or_default()
-            .values
-            .extend(values);
-        // Those that refer to it change as well.
-        for set in self.sets.values_mut() {
-            set.expanded = None;
+        let set = self.sets.entry(name.to_vec()).or_default();
+        for value in values {
+            self.bytes += value.len() + 64;
+            if self.bytes > MAX_ALL {
+                break;
+            }
+            set.insert(value);
         }
+        // Those that refer to it change as well.
+        self.expanded.clear();
     }
 
     /// Forgets a variable.
     pub fn remove(&mut self, name: &[u8]) {
-        self.sets.remove(name);
+        if let Some(gone) = self.sets.remove(name) {
+            let bytes: usize = gone.iter().map(|value| value.len() + 64).sum();
+            self.bytes = self.bytes.saturating_sub(bytes);
+            self.expanded.clear();
+        }
+    }
+
+    /// Whether more values were given than fit. What the variables stand for is not known then.
+    #[must_use]
+    pub fn overflow(&self) -> bool {
+        self.bytes > MAX_ALL
     }
 
     /// A variable's values, without variables in them.
-    pub fn values(&mut self, name: &[u8]) -> Result<BTreeSet<Vec<u8>>, VariableError> {
+    pub fn values(&mut self, name: &[u8]) -> Result<Values, VariableError> {
         self.expand_set(name, &mut Vec::new())
     }
 
@@ -111,7 +127,10 @@ impl Variables {
         &mut self,
         name: &[u8],
         under: &mut Vec<Vec<u8>>,
-    ) -> Result<BTreeSet<Vec<u8>>, VariableError> {
+    ) -> Result<Values, VariableError> {
+        if let Some(expanded) = self.expanded.get(name) {
+            return expanded.clone();
+        }
         let Some(set) = self.sets.get(name) else {
             return Err(if self.booleans.contains_key(name) {
                 VariableError::Boolean(show(name))
@@ -119,22 +138,17 @@ impl Variables {
                 VariableError::Undefined(show(name))
             });
         };
-        if let Some(expanded) = &set.expanded {
-            return expanded.clone();
-        }
         if under.iter().any(|seen| seen == name) {
             return Err(VariableError::Recursive(show(name)));
         }
-        if under.len() == MAX_DEPTH {
+        if under.len() == MAX_DEPTH || set.len() > MAX_VALUES {
             return Err(VariableError::TooLarge(show(name)));
         }
-        let mut work: Vec<Vec<u8>> = set.values.iter().cloned().collect();
+        let mut work: Vec<Vec<u8>> = set.iter().cloned().collect();
         under.push(name.to_vec());
-        let expanded = self.multiply(name, &mut work, under);
+        let expanded = self.multiply(name, &mut work, under).map(Arc::new);
         under.pop();
-        if let Some(set) = self.sets.get_mut(name) {
-            set.expanded = Some(expanded.clone());
-        }
+        self.expanded.insert(name.to_vec(), expanded.clone());
         expanded
     }
 
@@ -155,8 +169,8 @@ impl Variables {
                 }
                 continue;
             };
-            for inner in self.expand_set(found.name, under)? {
-                work.push([found.before, &inner, found.after].concat());
+            for inner in &*self.expand_set(found.name, under)? {
+                work.push([found.before, inner, found.after].concat());
                 if work.len() + expanded.len() > MAX_VALUES {
                     return Err(VariableError::TooLarge(show(name)));
                 }
@@ -204,9 +218,7 @@ fn name(text: &[u8]) -> Option<(&[u8], &[u8])> {
         .count();
     let (name, rest) = text.split_at_checked(length)?;
     let after = rest.strip_prefix(b"}")?;
-    name.first()?
-        .is_ascii_alphabetic()
-        .then_some((name, after))
+    name.first()?.is_ascii_alphabetic().then_some((name, after))
 }
 
 /// A single value stands as it is. Of several, slashes that would double those around the variable are left out, but not

@@ -7,8 +7,8 @@ use clap::{Args, ValueEnum};
 
 use super::{Done, includes::DirectoryIncludes, policy_file::PolicyFile, print};
 use crate::{
-    apparmor::{include::Includes, model::Profile},
-    compare::{Baseline, Comparison, Relation, Runtime, Subject, compare, fix},
+    apparmor::{automaton::Budget, include::Includes, model::Profile},
+    compare::{Baseline, Comparison, Relation, Runtime, Subject, compare_within, fix},
     report::comparison::{human, json},
 };
 
@@ -77,6 +77,8 @@ impl Compare {
         if self.fix {
             return self.fix(&candidate, &profiles, &includes, against);
         }
+        // Of all profiles together: a file of a hundred takes no longer than one.
+        let mut budget = Budget::default();
         let compared: Vec<(String, Comparison)> = profiles
             .into_iter()
             .map(|profile| {
@@ -86,7 +88,7 @@ impl Compare {
                     profile,
                 };
                 let name = String::from_utf8_lossy(&profile.name).into_owned();
-                (name, compare(subject, against))
+                (name, compare_within(subject, against, &mut budget))
             })
             .collect();
         match self.output {

@@ -23,5 +23,5 @@ pub use baseline::{
     Sender, Template, Version,
 };
 pub use fix::{FixError, fix};
-pub use relation::{Comparison, MAX_WITNESSES, Relation, Subject, compare};
+pub use relation::{Comparison, MAX_WITNESSES, Relation, Subject, compare, compare_within};
 pub use witness::{Explanation, Move, Whose, Witness};

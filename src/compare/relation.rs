@@ -79,8 +79,18 @@ const MAX_PAIRS: usize = 1_000;
 /// Compares a candidate with a baseline.
 #[must_use]
 pub fn compare(candidate: Subject<'_>, baseline: Subject<'_>) -> Comparison {
-    let more = Difference::new(candidate, baseline, MAX_WITNESSES).find();
-    let mut less = Difference::new(baseline, candidate, 1);
+    compare_within(candidate, baseline, &mut Budget::default())
+}
+
+/// The same with what is left of a budget for several comparisons.
+#[must_use]
+pub fn compare_within(
+    candidate: Subject<'_>,
+    baseline: Subject<'_>,
+    budget: &mut Budget,
+) -> Comparison {
+    let more = Difference::new(candidate, baseline, MAX_WITNESSES, budget).find();
+    let mut less = Difference::new(baseline, candidate, 1, budget);
     less.trusts_unknown = true;
     let less = less.find();
     let relation = match (&more, &less) {
@@ -102,13 +112,13 @@ pub fn compare(candidate: Subject<'_>, baseline: Subject<'_>) -> Comparison {
 }
 
 /// What the first permits and the second does not.
-struct Difference<'a> {
+struct Difference<'a, 'b> {
     first: Subject<'a>,
     second: Subject<'a>,
     limit: usize,
     /// A profile whose rules are not known counts as one that permits all, on the second side.
     trusts_unknown: bool,
-    budget: Budget,
+    budget: &'b mut Budget,
     witnesses: Vec<Witness>,
     pairs: VecDeque<Pair>,
     seen: BTreeSet<(usize, usize)>,
@@ -122,14 +132,14 @@ struct Pair {
     moves: Vec<Move>,
 }
 
-impl<'a> Difference<'a> {
-    fn new(first: Subject<'a>, second: Subject<'a>, limit: usize) -> Self {
+impl<'a, 'b> Difference<'a, 'b> {
+    fn new(first: Subject<'a>, second: Subject<'a>, limit: usize, budget: &'b mut Budget) -> Self {
         Self {
             first,
             second,
             limit,
             trusts_unknown: false,
-            budget: Budget::default(),
+            budget,
             witnesses: Vec::new(),
             pairs: VecDeque::new(),
             seen: BTreeSet::new(),
@@ -201,8 +211,10 @@ impl<'a> Difference<'a> {
             if self.witnesses.len() >= self.limit {
                 return Ok(());
             }
+            let memory = self.budget.memory();
             self.query(pair, query, first, second, &names)
                 .map_err(|error| error.to_string())?;
+            self.budget.release(memory);
         }
         self.links(pair, first, second)
             .map_err(|error| error.to_string())?;
@@ -315,7 +327,7 @@ impl<'a> Difference<'a> {
             Some(early) => mask | early.goes_on.unwrap_or(0),
             None => mask,
         };
-        let budget = &mut self.budget;
+        let budget = &mut *self.budget;
         let mut mine = if permits_everything(first.mode) || !(query.mediated)(first.features) {
             Side::everything()
         } else {
@@ -451,7 +463,7 @@ impl<'a> Difference<'a> {
         {
             return Ok(());
         }
-        let budget = &mut self.budget;
+        let budget = &mut *self.budget;
         let mut sides = LinkSides {
             first: Side::new(entries(first, Class::File), file::LINK, budget)?,
             second: Side::new(entries(second, Class::File), file::LINK, budget)?,
@@ -492,7 +504,7 @@ impl<'a> Difference<'a> {
                 policy: self.second.policy,
                 profile: second,
             },
-            &mut self.budget,
+            self.budget,
         )?;
         for exec in moves {
             self.exec(pair, first, &exec);
@@ -626,7 +638,7 @@ impl<'a> Difference<'a> {
 
     /// Changes of profile: first those to profiles of the text, then any other.
     fn changes(&mut self, pair: &Pair, first: &Profile, second: &Profile) -> Result<(), Exhausted> {
-        let budget = &mut self.budget;
+        let budget = &mut *self.budget;
         let mut mine = Side::new(entries(first, Class::File), file::CHANGE_PROFILE, budget)?;
         if mine.may_permit(mine.start()) & file::CHANGE_PROFILE == 0 {
             return Ok(());
@@ -641,12 +653,12 @@ impl<'a> Difference<'a> {
             .chain([b"unconfined".to_vec(), self.second.profile.name.clone()])
             .collect();
         for label in &known {
-            let at = mine.walk(mine.start(), label, &mut self.budget)?;
+            let at = mine.walk(mine.start(), label, self.budget)?;
             if mine.allows(at) & file::CHANGE_PROFILE == 0 {
                 continue;
             }
             let rule = mine.deciding(at, file::CHANGE_PROFILE);
-            let at = theirs.walk(theirs.start(), label, &mut self.budget)?;
+            let at = theirs.walk(theirs.start(), label, self.budget)?;
             let seconds = if theirs.allows(at) & file::CHANGE_PROFILE == 0 {
                 vec![Target::Same]
             } else {
@@ -693,7 +705,7 @@ impl<'a> Difference<'a> {
             guarantees: &Guarantees::default(),
             limit: self.limit.saturating_sub(self.witnesses.len()),
         };
-        for found in differences(&mut mine, &mut theirs, &search, &mut self.budget)? {
+        for found in differences(&mut mine, &mut theirs, &search, self.budget)? {
             let witness = self.witness(
                 pair,
                 (

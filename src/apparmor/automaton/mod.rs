@@ -9,8 +9,8 @@ use std::collections::{HashMap, HashSet};
 mod build;
 mod lazy;
 
-pub use lazy::{Automaton, Rules, StateId};
 pub(crate) use lazy::partition;
+pub use lazy::{Automaton, Rules, StateId};
 
 /// Maps and sets of small keys that this program makes up itself: a fast hash without a seed, as states are counted from 0.
 pub(crate) type Map<K, V> = HashMap<K, V, foldhash::fast::FixedState>;
@@ -47,6 +47,17 @@ impl Budget {
     pub fn step(&mut self, steps: usize) -> Result<(), Exhausted> {
         self.steps = self.steps.checked_sub(steps as u64).ok_or(Exhausted)?;
         Ok(())
+    }
+
+    /// What is left of its memory, to be given back with [`Budget::release`].
+    #[must_use]
+    pub fn memory(&self) -> u64 {
+        self.memory
+    }
+
+    /// Gives back the memory of automata that are gone.
+    pub fn release(&mut self, memory: u64) {
+        self.memory = memory;
     }
 
     /// Takes bytes from it.

@@ -8,8 +8,8 @@ use std::{
 use super::{IncludeError, Included, Includes, MAX_FILE};
 use crate::apparmor::{
     ast::{Block, File, IncludePath, Item, Statement},
-    diagnostic::Diagnostic,
-    parser::{Context, parse},
+    diagnostic::{Diagnostic, Diagnostics},
+    parser::{Context, MAX_TOKENS, parse_within},
     quoting::decode,
     source::{FileId, Sources, Span},
 };
@@ -22,6 +22,9 @@ const MAX_DEPTH: usize = 200;
 
 /// LIMIT: bytes of all files together.
 const MAX_BYTES: usize = 64 << 20;
+
+/// LIMIT: findings that are told apart.
+const MAX_REPORTED: usize = 100_000;
 
 /// A file with all that it includes.
 #[derive(Clone, Debug)]
@@ -62,10 +65,11 @@ pub fn load(name: String, text: Arc<[u8]>, includes: &dyn Includes) -> (Loaded, 
         files: HashMap::new(),
         found: HashMap::new(),
         trees: HashMap::new(),
-        diagnostics: Vec::new(),
+        diagnostics: Diagnostics::default(),
         reported: HashSet::new(),
         bytes: 0,
         units: 0,
+        tokens: MAX_TOKENS,
         declared: false,
     };
     let too_large = text.len() > MAX_FILE;
@@ -79,7 +83,7 @@ pub fn load(name: String, text: Arc<[u8]>, includes: &dyn Includes) -> (Loaded, 
     }
     let root = loader.unit(file, Context::TopLevel, &mut HashSet::new(), 0);
     let sources = loader.sources;
-    (Loaded { sources, root }, loader.diagnostics)
+    (Loaded { sources, root }, loader.diagnostics.into_vec())
 }
 
 /// The files that were included in a scope.
@@ -93,11 +97,13 @@ struct Loader<'a> {
     /// What paths brought, so that each is looked up once.
     found: HashMap<(Vec<u8>, bool), Result<Vec<FileId>, IncludeError>>,
     trees: HashMap<(FileId, Context), Arc<File>>,
-    diagnostics: Vec<Diagnostic>,
+    diagnostics: Diagnostics,
     /// What was said where: an include that is walked many times is told about once.
     reported: HashSet<(&'static str, Span)>,
     bytes: usize,
     units: usize,
+    /// How many tokens may still be read.
+    tokens: usize,
     /// Whether a profile was seen.
     declared: bool,
 }
@@ -124,8 +130,11 @@ impl Loader<'_> {
             return Arc::clone(tree);
         }
         let text = self.sources.file(file).map(|file| Arc::clone(&file.text));
-        let (tree, diagnostics) = parse(file, &text.unwrap_or_default(), context);
-        self.diagnostics.extend(diagnostics);
+        let text = text.unwrap_or_default();
+        let (tree, diagnostics) = parse_within(file, &text, context, &mut self.tokens);
+        for diagnostic in diagnostics {
+            self.report(diagnostic);
+        }
         let tree = Arc::new(tree);
         self.trees.insert((file, context), Arc::clone(&tree));
         tree
@@ -297,7 +306,9 @@ impl Loader<'_> {
     }
 
     fn report(&mut self, diagnostic: Diagnostic) {
-        if self.reported.insert((diagnostic.code, diagnostic.span)) {
+        if self.reported.len() < MAX_REPORTED
+            && self.reported.insert((diagnostic.code, diagnostic.span))
+        {
             self.diagnostics.push(diagnostic);
         }
     }

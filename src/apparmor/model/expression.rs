@@ -1,9 +1,10 @@
 //! What an `if` asks.
 
 use std::collections::BTreeSet;
+use std::sync::Arc;
 
 use super::super::ast::{Comparison, Expression, If, Word};
-use super::super::diagnostic::Diagnostic;
+use super::super::diagnostic::{Diagnostic, Diagnostics};
 use super::super::quoting;
 use super::super::source::Located;
 use super::super::variables::Variables;
@@ -14,7 +15,7 @@ use super::lowering::undefined;
 pub(super) fn choose(
     conditional: &If,
     variables: &mut Variables,
-    diagnostics: &mut Vec<Diagnostic>,
+    diagnostics: &mut Diagnostics,
 ) -> Option<usize> {
     let mut chosen = None;
     for (index, (condition, _)) in conditional.branches.iter().enumerate() {
@@ -34,7 +35,7 @@ pub(super) fn choose(
 pub(super) fn holds(
     expression: &Located<Expression>,
     variables: &mut Variables,
-    diagnostics: &mut Vec<Diagnostic>,
+    diagnostics: &mut Diagnostics,
 ) -> Option<bool> {
     match &expression.value {
         Expression::And(left, right) => {
@@ -120,7 +121,7 @@ fn compare(
     operator: Comparison,
     right: &Word,
     variables: &mut Variables,
-    diagnostics: &mut Vec<Diagnostic>,
+    diagnostics: &mut Diagnostics,
 ) -> Option<bool> {
     let (left_set, right_set) = (
         set(left, variables, diagnostics),
@@ -160,10 +161,11 @@ fn compare(
 fn set(
     word: &Word,
     variables: &mut Variables,
-    diagnostics: &mut Vec<Diagnostic>,
-) -> Option<BTreeSet<Vec<u8>>> {
+    diagnostics: &mut Diagnostics,
+) -> Option<Arc<BTreeSet<Vec<u8>>>> {
     if !word.value.starts_with(b"@") {
-        return Some(BTreeSet::from([quoting::decode(&word.value).into_owned()]));
+        let value = quoting::decode(&word.value).into_owned();
+        return Some(Arc::new(BTreeSet::from([value])));
     }
     match variables.values(name(&word.value)) {
         Ok(values) => Some(values),

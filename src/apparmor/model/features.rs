@@ -9,7 +9,10 @@ use std::collections::BTreeSet;
 /// The features that a policy was written for: `abi <abi/4.0>,`. A class that is not among them is not mediated: whatever it
 /// is about is permitted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-#[expect(clippy::struct_excessive_bools, reason = "a list of features that are there or not")]
+#[expect(
+    clippy::struct_excessive_bools,
+    reason = "a list of features that are there or not"
+)]
 pub struct Features {
     /// `dbus`
     pub dbus: bool,
@@ -161,13 +164,11 @@ fn names(text: &[u8]) -> BTreeSet<String> {
     // A word is a group when a `{` follows it.
     let mut pending: Option<&str> = None;
     let text = String::from_utf8_lossy(text);
-    let words = text
-        .split_inclusive(['{', '}'])
-        .flat_map(|part| {
-            let words = part.strip_suffix(['{', '}']).unwrap_or(part);
-            let brace = part.get(words.len()..).filter(|brace| !brace.is_empty());
-            words.split_whitespace().chain(brace)
-        });
+    let words = text.split_inclusive(['{', '}']).flat_map(|part| {
+        let words = part.strip_suffix(['{', '}']).unwrap_or(part);
+        let brace = part.get(words.len()..).filter(|brace| !brace.is_empty());
+        words.split_whitespace().chain(brace)
+    });
     for word in words {
         match word {
             "{" => {

@@ -4,7 +4,7 @@ use std::borrow::Cow;
 use std::collections::BTreeMap;
 
 use super::super::ast::{Owner, Prefix, RuleMode, Word};
-use super::super::diagnostic::Diagnostic;
+use super::super::diagnostic::{Diagnostic, Diagnostics};
 use super::super::glob::{self, Glob, Globbed};
 use super::super::pattern::Pattern;
 use super::super::quoting;
@@ -57,19 +57,31 @@ pub enum Slashes {
 pub struct Lowering<'a> {
     features: Features,
     variables: &'a mut Variables,
-    diagnostics: &'a mut Vec<Diagnostic>,
+    diagnostics: &'a mut Diagnostics,
     entries: BTreeMap<Class, Vec<Entry>>,
     /// The branch is not taken: words are checked, and what they would mean is not looked at.
     discarding: bool,
-    glob_bytes: &'a mut usize,
+    sizes: &'a mut Sizes,
 }
+
+/// How large a policy has become.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Sizes {
+    glob_bytes: usize,
+    entries: usize,
+    /// Whether it was told.
+    told: bool,
+}
+
+/// LIMIT: entries of a policy. `all,` writes some eighty, most rules one or two; Debian's largest profiles have a thousand.
+const MAX_ENTRIES: usize = 400_000;
 
 impl<'a> Lowering<'a> {
     pub(super) fn new(
         features: Features,
         variables: &'a mut Variables,
-        diagnostics: &'a mut Vec<Diagnostic>,
-        glob_bytes: &'a mut usize,
+        diagnostics: &'a mut Diagnostics,
+        sizes: &'a mut Sizes,
     ) -> Self {
         Self {
             features,
@@ -77,7 +89,7 @@ impl<'a> Lowering<'a> {
             diagnostics,
             entries: BTreeMap::new(),
             discarding: false,
-            glob_bytes,
+            sizes,
         }
     }
 
@@ -124,8 +136,28 @@ impl<'a> Lowering<'a> {
     }
 
     pub(super) fn push(&mut self, class: Class, entry: Entry) {
-        if !self.discarding {
-            self.entries.entry(class).or_default().push(entry);
+        if self.discarding {
+            return;
+        }
+        self.sizes.entries += 1;
+        if self.sizes.entries > MAX_ENTRIES {
+            self.too_large(entry.span);
+            return;
+        }
+        self.entries.entry(class).or_default().push(entry);
+    }
+
+    /// Said once: what follows is the same.
+    fn too_large(&mut self, span: Span) {
+        if !std::mem::replace(&mut self.sizes.told, true) {
+            self.report(
+                Diagnostic::error(
+                    "too-large",
+                    span,
+                    format!("the rules of this policy come to more than {MAX_ENTRIES} entries, or their paths to 16 MiB"),
+                )
+                .help("no policy is that large: split it"),
+            );
         }
     }
 
@@ -174,16 +206,9 @@ impl<'a> Lowering<'a> {
                 exact: true,
             });
         }
-        *self.glob_bytes += text.len();
-        if *self.glob_bytes > MAX_GLOB_BYTES {
-            // Said once: what follows is the same.
-            if *self.glob_bytes - text.len() <= MAX_GLOB_BYTES {
-                self.report(Diagnostic::error(
-                    "too-large",
-                    span,
-                    "the paths of this policy have more than 16 MiB, variables expanded",
-                ));
-            }
+        self.sizes.glob_bytes += text.len();
+        if self.sizes.glob_bytes > MAX_GLOB_BYTES {
+            self.too_large(span);
             return None;
         }
         let text = match slashes {

@@ -6,15 +6,15 @@
 mod expression;
 mod features;
 mod lowering;
-mod policy;
 mod permits;
+mod policy;
 mod preamble;
 pub(crate) mod rules;
 
 pub use features::Features;
 pub use permits::{Deciding, Permits, deciding, permissions, permits};
-pub use rules::{capability::NAMES as CAPABILITIES, file};
 pub use policy::{Capabilities, Origin, Policy, Profile, ProfileMode, policy};
+pub use rules::{capability::NAMES as CAPABILITIES, file};
 
 use super::ast::RuleMode;
 use super::pattern::Pattern;

@@ -31,7 +31,10 @@ pub struct Deciding {
 pub fn permits(entries: &[&Entry], matched: &[u32]) -> Permits {
     let mut keys = [i32::MIN; 32];
     let mut allow = 0_u32;
-    for entry in matched.iter().filter_map(|&index| entries.get(index as usize)) {
+    for entry in matched
+        .iter()
+        .filter_map(|&index| entries.get(index as usize))
+    {
         let key = key(entry);
         for (bit, best) in bits(entry.permissions, &mut keys) {
             if key > *best {

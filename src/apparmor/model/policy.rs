@@ -1,9 +1,10 @@
 //! From the syntax tree to profiles: the order of things, blocks, conditions, names and flags.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 
 use super::super::ast::{self, Block, Owner, Prefix, Rule, RuleMode, Statement, Word};
-use super::super::diagnostic::Diagnostic;
+use super::super::diagnostic::{Diagnostic, Diagnostics};
 use super::super::glob::Glob;
 use super::super::include::{Includes, Loaded, Unit};
 use super::super::pattern::Pattern;
@@ -11,7 +12,7 @@ use super::super::quoting;
 use super::super::source::Span;
 use super::super::variables::Variables;
 use super::expression;
-use super::lowering::{Lowering, Qualifiers, Slashes};
+use super::lowering::{Lowering, Qualifiers, Sizes, Slashes};
 use super::preamble::{self, Preamble};
 use super::rules;
 use super::{Class, Entry, Features};
@@ -124,7 +125,7 @@ impl Capabilities {
 /// What a loaded text means, and what is wrong with it. The includes are asked for ABI files only.
 #[must_use]
 pub fn policy(loaded: &Loaded, includes: &dyn Includes) -> (Policy, Vec<Diagnostic>) {
-    let mut diagnostics = Vec::new();
+    let mut diagnostics = Diagnostics::default();
     let preamble = preamble::read(&loaded.root, includes, &mut diagnostics);
     let mut builder = Builder {
         preamble: &preamble,
@@ -132,31 +133,36 @@ pub fn policy(loaded: &Loaded, includes: &dyn Includes) -> (Policy, Vec<Diagnost
         policy: Policy::default(),
         diagnostics,
         names: BTreeSet::new(),
-        glob_bytes: 0,
+        sizes: Sizes::default(),
+        too_many: false,
     };
     for (unit, profile, span) in &preamble.profiles {
         builder.profile(unit, profile, *span, None);
     }
-    (builder.policy, builder.diagnostics)
+    (builder.policy, builder.diagnostics.into_vec())
 }
 
 struct Builder<'a> {
     preamble: &'a Preamble<'a>,
     variables: Variables,
     policy: Policy,
-    diagnostics: Vec<Diagnostic>,
+    diagnostics: Diagnostics,
     names: BTreeSet<(Vec<u8>, Vec<u8>)>,
-    glob_bytes: usize,
+    sizes: Sizes,
+    too_many: bool,
 }
 
 /// A rule on its way: with the qualifiers of the blocks around it, innermost first.
 struct Placed<'a> {
     rule: &'a Rule,
     prefix: &'a Prefix,
-    blocks: Vec<&'a Prefix>,
+    blocks: Blocks<'a>,
     span: Span,
     taken: bool,
 }
+
+/// The qualifiers of blocks, innermost first.
+type Blocks<'a> = Arc<[&'a Prefix]>;
 
 /// What stands in a profile's body, includes and branches resolved.
 #[derive(Default)]
@@ -166,8 +172,25 @@ struct Body<'a> {
 }
 
 impl<'a> Builder<'a> {
-    fn profile(&mut self, unit: &'a Unit, profile: &'a ast::Profile, span: Span, parent: Option<&[u8]>) {
+    fn profile(
+        &mut self,
+        unit: &'a Unit,
+        profile: &'a ast::Profile,
+        span: Span,
+        parent: Option<&[u8]>,
+    ) {
+        // What is left out must not pass for something that is not there.
         if self.policy.profiles.len() == MAX_PROFILES {
+            if !std::mem::replace(&mut self.too_many, true) {
+                self.diagnostics.push(
+                    Diagnostic::error(
+                        "too-large",
+                        profile.name.span,
+                        format!("more than {MAX_PROFILES} profiles"),
+                    )
+                    .help("no policy is that large: split it"),
+                );
+            }
             return;
         }
         let declared = quoting::decode(&profile.name.value).into_owned();
@@ -188,13 +211,13 @@ impl<'a> Builder<'a> {
             return;
         }
         let mut body = Body::default();
-        self.collect(unit, &profile.body, &mut Vec::new(), true, &mut body);
+        self.collect(unit, &profile.body, &Blocks::default(), true, &mut body);
 
         let mut lowering = Lowering::new(
             self.preamble.features,
             &mut self.variables,
             &mut self.diagnostics,
-            &mut self.glob_bytes,
+            &mut self.sizes,
         );
         let local = lowering
             .expand(local, profile.name.span)
@@ -203,7 +226,8 @@ impl<'a> Builder<'a> {
             Some(parent) => [parent, b"//", &local].concat(),
             None => local.clone(),
         };
-        let (attachments, attached) = attachments(&mut lowering, profile, &local, &self.preamble.aliases);
+        let (attachments, attached) =
+            attachments(&mut lowering, profile, &local, &self.preamble.aliases);
         lowering.define(&name, attached.as_deref());
         let mut capabilities = Capabilities::default();
         let mut transitions = BTreeSet::new();
@@ -254,7 +278,7 @@ impl<'a> Builder<'a> {
         &mut self,
         unit: &'a Unit,
         block: &'a Block,
-        blocks: &mut Vec<&'a Prefix>,
+        blocks: &Blocks<'a>,
         taken: bool,
         body: &mut Body<'a>,
     ) {
@@ -265,7 +289,7 @@ impl<'a> Builder<'a> {
         &mut self,
         unit: &'a Unit,
         items: &'a [ast::Item],
-        blocks: &mut Vec<&'a Prefix>,
+        blocks: &Blocks<'a>,
         taken: bool,
         body: &mut Body<'a>,
     ) {
@@ -274,21 +298,17 @@ impl<'a> Builder<'a> {
                 Statement::Rule { prefix, rule } => body.rules.push(Placed {
                     rule,
                     prefix,
-                    blocks: blocks.iter().rev().copied().collect(),
+                    blocks: Arc::clone(blocks),
                     span: item.statement.span,
                     taken,
                 }),
                 Statement::Block { prefix, block } => {
-                    blocks.push(prefix);
-                    self.collect(unit, block, blocks, taken, body);
-                    blocks.pop();
+                    let blocks = std::iter::once(prefix).chain(blocks.iter().copied());
+                    self.collect(unit, block, &blocks.collect(), taken, body);
                 }
                 Statement::If(conditional) => {
-                    let chosen = expression::choose(
-                        conditional,
-                        &mut self.variables,
-                        &mut self.diagnostics,
-                    );
+                    let chosen =
+                        expression::choose(conditional, &mut self.variables, &mut self.diagnostics);
                     let branches = conditional.branches.iter().map(|(_, block)| block);
                     for (index, block) in branches.chain(&conditional.otherwise).enumerate() {
                         let taken = taken && chosen == Some(index);
@@ -320,7 +340,7 @@ impl<'a> Builder<'a> {
 fn in_blocks(placed: &Placed<'_>) -> (Qualifiers, bool) {
     let mut qualifiers = Qualifiers::new(placed.prefix, placed.span);
     let mut nobody = false;
-    for prefix in &placed.blocks {
+    for prefix in &*placed.blocks {
         let block = Qualifiers::new(prefix, placed.span);
         qualifiers.mode = block.mode;
         qualifiers.priority = 0;
@@ -344,12 +364,12 @@ fn refused_in_blocks(placed: &Placed<'_>) -> Option<&'static str> {
         return None;
     };
     placed.blocks.iter().find_map(|block| {
-        let denies = block
-            .mode
-            .is_some_and(|mode| mode.value == RuleMode::Deny);
+        let denies = block.mode.is_some_and(|mode| mode.value == RuleMode::Deny);
         match (denies, *mode == Some(ast::ExecMode::Unsafe)) {
             (true, true) => Some("blocks that deny take no `change_profile unsafe`"),
-            (false, false) => Some("blocks take no `change_profile` with a program but `unsafe` ones"),
+            (false, false) => {
+                Some("blocks take no `change_profile` with a program but `unsafe` ones")
+            }
             _ => None,
         }
     })
@@ -464,9 +484,10 @@ fn lower_rule(
 /// The files through which profiles and hats are changed: permitted by the parser where there is a rule or a hat for it, and
 /// also where that rule denies.
 fn implied(cx: &mut Lowering<'_>, profile: &ast::Profile, body: &Body<'_>, child: bool) {
-    let changes = body.rules.iter().find(|placed| {
-        placed.taken && matches!(placed.rule, Rule::ChangeProfile { .. })
-    });
+    let changes = body
+        .rules
+        .iter()
+        .find(|placed| placed.taken && matches!(placed.rule, Rule::ChangeProfile { .. }));
     if let Some(placed) = changes {
         rules::change_profile::lower_implied(cx, placed.span, rules::change_profile::PROFILE_FILES);
     }
@@ -544,10 +565,7 @@ fn split_namespace(name: &[u8]) -> (Option<&[u8]>, &[u8]) {
         Some(end) => {
             let (namespace, rest) = rest.split_at(end);
             let local = rest.strip_prefix(b":").unwrap_or(rest);
-            (
-                Some(namespace),
-                local.strip_prefix(b"//").unwrap_or(local),
-            )
+            (Some(namespace), local.strip_prefix(b"//").unwrap_or(local))
         }
         None => (None, name),
     }

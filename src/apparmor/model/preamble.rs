@@ -1,7 +1,7 @@
 //! What stands in front of the profiles: the ABI, variables and aliases.
 
 use super::super::ast::{self, Assignment, AssignmentOperator, IncludePath, Item, Statement};
-use super::super::diagnostic::Diagnostic;
+use super::super::diagnostic::{Diagnostic, Diagnostics};
 use super::super::include::{Included, Includes, Unit};
 use super::super::quoting;
 use super::super::source::Span;
@@ -17,11 +17,14 @@ pub(super) struct Preamble<'a> {
     pub(super) profiles: Vec<(&'a Unit, &'a ast::Profile, Span)>,
 }
 
+/// LIMIT: aliases: each is looked at for each rule.
+const MAX_ALIASES: usize = 1_000;
+
 /// Reads the preamble of a file and of what it includes, in order.
 pub(super) fn read<'a>(
     root: &'a Unit,
     includes: &dyn Includes,
-    diagnostics: &mut Vec<Diagnostic>,
+    diagnostics: &mut Diagnostics,
 ) -> Preamble<'a> {
     let mut reader = Reader {
         preamble: Preamble {
@@ -31,6 +34,8 @@ pub(super) fn read<'a>(
             profiles: Vec::new(),
         },
         abi: None,
+        seen_abi: None,
+        told: false,
         includes,
         diagnostics,
     };
@@ -45,8 +50,11 @@ pub(super) fn read<'a>(
 struct Reader<'a, 'r> {
     preamble: Preamble<'a>,
     abi: Option<Features>,
+    /// The one that was read last, and whether it was searched for.
+    seen_abi: Option<(Vec<u8>, bool)>,
+    told: bool,
     includes: &'r dyn Includes,
-    diagnostics: &'r mut Vec<Diagnostic>,
+    diagnostics: &'r mut Diagnostics,
 }
 
 impl<'a> Reader<'a, '_> {
@@ -61,6 +69,10 @@ impl<'a> Reader<'a, '_> {
                 }
                 Statement::Alias { from, to } => {
                     let text = |word: &ast::Word| quoting::decode(&word.value).into_owned();
+                    if self.preamble.aliases.len() == MAX_ALIASES {
+                        self.too_large(from.span, "aliases");
+                        continue;
+                    }
                     self.preamble.aliases.push((text(from), text(to)));
                 }
                 Statement::Assignment(assignment) => self.assign(assignment),
@@ -97,6 +109,9 @@ impl<'a> Reader<'a, '_> {
     /// The first `abi` decides; of later ones the parser only warns. Those in profiles have no effect at all.
     fn abi(&mut self, path: &IncludePath) {
         let text = quoting::decode(&path.path.value).into_owned();
+        if self.seen_abi.as_ref() == Some(&(text.clone(), path.searched)) {
+            return;
+        }
         let features = match self.includes.read(&text, path.searched) {
             Ok(Included::File(_, file)) => Some(Features::read(&file)),
             _ => Features::known(&text),
@@ -112,6 +127,7 @@ impl<'a> Reader<'a, '_> {
             );
             return;
         };
+        self.seen_abi = Some((text, path.searched));
         match self.abi {
             None => {
                 self.abi = Some(features);
@@ -126,6 +142,20 @@ impl<'a> Reader<'a, '_> {
                 .help("name one ABI, at the top"),
             ),
             Some(_) => {}
+        }
+    }
+
+    /// Said once: what follows is the same.
+    fn too_large(&mut self, span: Span, what: &str) {
+        if !std::mem::replace(&mut self.told, true) {
+            self.diagnostics.push(
+                Diagnostic::error(
+                    "too-large",
+                    span,
+                    format!("too many {what}, or too long ones"),
+                )
+                .help("no policy is that large: split it"),
+            );
         }
     }
 
@@ -151,6 +181,9 @@ impl<'a> Reader<'a, '_> {
             AssignmentOperator::Default if defined => {}
             AssignmentOperator::Override => variables.set(&variable, values),
             _ => variables.add(&variable, values),
+        }
+        if self.preamble.variables.overflow() {
+            self.too_large(assignment.variable.span, "values of variables");
         }
     }
 

@@ -16,7 +16,7 @@ mod tests;
 
 use super::{
     ast::{Comment, File, Item, Statement, Word},
-    diagnostic::Diagnostic,
+    diagnostic::{Diagnostic, MAX_DIAGNOSTICS},
     lexer::{Lexer, Token, TokenKind},
     source::{FileId, Located, Span},
 };
@@ -33,15 +33,28 @@ pub enum Context {
 /// LIMIT: blocks inside of each other, and parentheses of an expression. Real profiles have four.
 const MAX_DEPTH: usize = 128;
 
-/// LIMIT: findings about one text; further ones are hardly about something else.
-const MAX_DIAGNOSTICS: usize = 100;
+/// LIMIT: tokens and comments of a policy, of all its files together. A token of a few bytes is a hundred in the tree; the
+/// largest profiles of distributions have some ten thousand.
+pub const MAX_TOKENS: usize = 600_000;
 
 /// Reads a text. What is broken is left out of the tree, and told.
 #[must_use]
 pub fn parse(file: FileId, text: &[u8], context: Context) -> (File, Vec<Diagnostic>) {
-    let mut parser = Parser::new(file, text);
+    let mut tokens = MAX_TOKENS;
+    parse_within(file, text, context, &mut tokens)
+}
+
+/// The same of one text among several: `tokens` is what they may still have.
+pub(super) fn parse_within(
+    file: FileId,
+    text: &[u8],
+    context: Context,
+    tokens: &mut usize,
+) -> (File, Vec<Diagnostic>) {
+    let mut parser = Parser::new(file, text, *tokens);
     parser.advance();
     let (items, comments) = parser.items(context == Context::Body);
+    *tokens = parser.tokens;
     (File { items, comments }, parser.diagnostics)
 }
 
@@ -68,10 +81,12 @@ struct Parser<'a> {
     declared: bool,
     /// Whether the rest of the text is not read.
     stopped: bool,
+    /// How many more may be read.
+    tokens: usize,
 }
 
 impl<'a> Parser<'a> {
-    fn new(file: FileId, text: &'a [u8]) -> Self {
+    fn new(file: FileId, text: &'a [u8], tokens: usize) -> Self {
         Self {
             file,
             text,
@@ -88,6 +103,7 @@ impl<'a> Parser<'a> {
             depth: 0,
             declared: false,
             stopped: false,
+            tokens,
         }
     }
 
@@ -169,6 +185,17 @@ impl<'a> Parser<'a> {
         self.last_end = self.token.end;
         loop {
             self.token = self.lexer.token();
+            if let Some(left) = self.tokens.checked_sub(1) {
+                self.tokens = left;
+            } else if !self.stopped && self.token.kind != TokenKind::End {
+                self.error(
+                    "too-large",
+                    self.here(),
+                    format!("more than {MAX_TOKENS} words and comments, all files together"),
+                    "no policy is that large: split it",
+                );
+                self.stop();
+            }
             if self.token.kind != TokenKind::Comment {
                 break;
             }

@@ -105,8 +105,9 @@ fn old_label(cx: &mut Lowering<'_>, word: &Word) -> Option<Globbed> {
     let problem = problem.or(missing.then_some("the namespace or the profile has no name"));
     if let Some(problem) = problem {
         cx.report(
-            Diagnostic::error("invalid-label", word.span, problem)
-                .help("write `:namespace:profile`, and for stacks name a newer ABI: `abi <abi/3.0>,`"),
+            Diagnostic::error("invalid-label", word.span, problem).help(
+                "write `:namespace:profile`, and for stacks name a newer ABI: `abi <abi/3.0>,`",
+            ),
         );
         return None;
     }

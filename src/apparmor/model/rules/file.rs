@@ -217,12 +217,7 @@ pub(in super::super) fn lower_path(
 }
 
 /// What the parser refuses about permissions, qualifiers and targets together.
-fn check(
-    cx: &mut Lowering<'_>,
-    qualifiers: &Qualifiers,
-    rule: &PathRule,
-    mode: &FileMode,
-) -> bool {
+fn check(cx: &mut Lowering<'_>, qualifiers: &Qualifiers, rule: &PathRule, mode: &FileMode) -> bool {
     let links = mode.bits & LINK != 0;
     let executes = mode.bits & EXECUTE != 0;
     let deny = qualifiers.mode == RuleMode::Deny;

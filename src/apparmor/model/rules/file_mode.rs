@@ -33,7 +33,9 @@ pub(super) fn read_file_mode(letters: &[u8]) -> Result<FileMode, String> {
             b'x' => mode.bits |= EXECUTE,
             b'i' | b'u' | b'p' | b'c' => {
                 let (exec, length) = exec(letter, tail);
-                rest = tail.get(length..).ok_or("an exec qualifier without its `x`")?;
+                rest = tail
+                    .get(length..)
+                    .ok_or("an exec qualifier without its `x`")?;
                 qualify(&mut mode, exec)?;
             }
             _ => {
@@ -80,7 +82,9 @@ fn qualify(mode: &mut FileMode, exec: Exec) -> Result<(), String> {
         Some(before) => *before != exec,
     };
     if conflict {
-        return Err("a rule runs programs in one way only, and this has two exec qualifiers".into());
+        return Err(
+            "a rule runs programs in one way only, and this has two exec qualifiers".into(),
+        );
     }
     mode.bits |= EXECUTE;
     mode.exec = Some(exec);

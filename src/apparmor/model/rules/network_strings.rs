@@ -147,7 +147,11 @@ pub(super) fn strings(
             |protocol| Pattern::literal(protocol.to_be_bytes()),
         );
         let addressed = addressed(&prefix.then(protocol), permissions, local, peer);
-        strings.extend(addressed.into_iter().map(|(pattern, bits)| (pattern, bits | quiet)));
+        strings.extend(
+            addressed
+                .into_iter()
+                .map(|(pattern, bits)| (pattern, bits | quiet)),
+        );
     }
     strings
 }

@@ -35,9 +35,8 @@ fn microseconds(unit: &[u8]) -> Option<i128> {
         b"ms" => 1_000,
         b"s" => 1_000_000,
         _ => {
-            let begins = |name: &str, least: usize| {
-                unit.len() >= least && name.as_bytes().starts_with(unit)
-            };
+            let begins =
+                |name: &str, least: usize| unit.len() >= least && name.as_bytes().starts_with(unit);
             if begins("microseconds", 11) {
                 1
             } else if begins("milliseconds", 11) {
@@ -60,7 +59,12 @@ fn microseconds(unit: &[u8]) -> Option<i128> {
 }
 
 /// Checks a limit.
-pub(in super::super) fn check(cx: &mut Lowering<'_>, name: &Word, value: &Word, unit: Option<&Word>) {
+pub(in super::super) fn check(
+    cx: &mut Lowering<'_>,
+    name: &Word,
+    value: &Word,
+    unit: Option<&Word>,
+) {
     let Some(kind) = kind(&cx.decoded(name)) else {
         cx.report(
             Diagnostic::error("unknown-rlimit", name.span, "this is not a resource limit")
