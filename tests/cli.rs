@@ -373,7 +373,7 @@ fn demo_comes_out_as_described() -> Result<()> {
     let text = String::from_utf8(output.stdout)?;
     ensure!(output.status.success(), "{text}");
     ensure!(
-        text.contains("All 11 came out as described.") && output.stderr.is_empty(),
+        text.contains("All 13 came out as described.") && output.stderr.is_empty(),
         "{text}"
     );
     Ok(())

@@ -29,6 +29,7 @@ use crate::{
     admission::{
         Gate, NamespaceModes, RequestLimits, ServerLimits, Shutdown, runtime, serve, webhook_router,
     },
+    apparmor::include::NoIncludes,
     telemetry::Metrics,
     tls::{Authority, Certificates, Source, provider, server_config},
     verdict::{Policy, ProfileTexts, Profiles},
@@ -93,7 +94,13 @@ async fn demo() -> anyhow::Result<Done> {
         .await
         .context("cannot listen on loopback")?;
     let address = listener.local_addr()?;
-    let profiles: Arc<dyn Profiles> = Arc::new(ProfileTexts::default());
+    let mut texts = ProfileTexts::default();
+    texts.add(
+        "samples",
+        SAMPLE_PROFILES.as_bytes().into(),
+        Arc::new(NoIncludes),
+    );
+    let profiles: Arc<dyn Profiles> = Arc::new(texts);
     let gate = Gate {
         policy: ArcSwap::from_pointee(Policy::default()),
         profiles: ArcSwap::from_pointee(profiles),
@@ -240,6 +247,26 @@ async fn ask(
     })
 }
 
+/// The profiles that samples name.
+const SAMPLE_PROFILES: &str = "abi <abi/3.0>,
+# All that the runtime's default permits, one would think.
+profile careless flags=(attach_disconnected, mediate_deleted) {
+  network,
+  capability,
+  file,
+  umount,
+  deny /etc/** w,
+}
+profile nginx flags=(attach_disconnected, mediate_deleted) {
+  network inet stream,
+  capability net_bind_service,
+  /usr/sbin/nginx mrix,
+  /usr/lib/** mr,
+  /etc/** r,
+  /var/log/nginx/* rw,
+}
+";
+
 const SAMPLES: &[Sample] = &[
     Sample {
         what: "Pod that asks for nothing",
@@ -278,6 +305,18 @@ const SAMPLES: &[Sample] = &[
         expected: Expected::Denied,
         manifest: "{apiVersion: v1, kind: Pod, spec: {containers: [{name: web, securityContext: \
             {appArmorProfile: {type: Localhost, localhostProfile: web}}}]}}",
+    },
+    Sample {
+        what: "Pod with a Localhost profile that permits more than the runtime's default",
+        expected: Expected::Denied,
+        manifest: "{apiVersion: v1, kind: Pod, spec: {containers: [{name: web, securityContext: \
+            {appArmorProfile: {type: Localhost, localhostProfile: careless}}}]}}",
+    },
+    Sample {
+        what: "Pod with a Localhost profile that permits less",
+        expected: Expected::Allowed,
+        manifest: "{apiVersion: v1, kind: Pod, spec: {containers: [{name: web, securityContext: \
+            {appArmorProfile: {type: Localhost, localhostProfile: nginx}}}]}}",
     },
     Sample {
         what: "CronJob whose field and annotation disagree",

@@ -173,9 +173,16 @@ impl<'a, 'b> Difference<'a, 'b> {
             }
         }
         self.witnesses.truncate(self.limit);
-        // The gravest first, of those the nearest, of those the shortest.
-        self.witnesses
-            .sort_by_key(|witness| (gravity(witness), witness.moves.len(), witness.target.len()));
+        // The gravest first, of those the nearest, of those what people know, of those the shortest.
+        self.witnesses.sort_by_key(|witness| {
+            let made_up = !KNOWN_PATHS.contains(&witness.target.as_str());
+            (
+                gravity(witness),
+                witness.moves.len(),
+                made_up,
+                witness.target.len(),
+            )
+        });
         Ok(self.witnesses)
     }
 

@@ -3,6 +3,7 @@
 //! Each class of mediation is a set of [`Entry`]s over byte strings; the strings are those that the kernel builds for an
 //! operation (security/apparmor in Linux), so a compiled policy and this model answer the same questions.
 
+mod conflicts;
 mod expression;
 mod features;
 mod lowering;
@@ -11,6 +12,7 @@ mod policy;
 mod preamble;
 pub(crate) mod rules;
 
+pub use conflicts::conflict;
 pub use features::Features;
 pub use permits::{Deciding, Permits, deciding, permissions, permits};
 pub use policy::{Capabilities, Origin, Policy, Profile, ProfileMode, policy};

@@ -129,6 +129,7 @@ pub fn policy(loaded: &Loaded, includes: &dyn Includes) -> (Policy, Vec<Diagnost
     let preamble = preamble::read(&loaded.root, includes, &mut diagnostics);
     let mut builder = Builder {
         preamble: &preamble,
+        includes,
         variables: preamble.variables.clone(),
         policy: Policy::default(),
         diagnostics,
@@ -144,6 +145,7 @@ pub fn policy(loaded: &Loaded, includes: &dyn Includes) -> (Policy, Vec<Diagnost
 
 struct Builder<'a> {
     preamble: &'a Preamble<'a>,
+    includes: &'a dyn Includes,
     variables: Variables,
     policy: Policy,
     diagnostics: Diagnostics,
@@ -324,9 +326,13 @@ impl<'a> Builder<'a> {
                 Statement::Profile(child) if taken && blocks.is_empty() => {
                     body.children.push((unit, child, item.statement.span));
                 }
-                // An `abi` in a profile has no effect.
+                // An `abi` in a profile has no effect, but it needs to be there.
+                Statement::Abi(path) => {
+                    if let Err(diagnostic) = preamble::abi(path, self.includes) {
+                        self.diagnostics.push(diagnostic);
+                    }
+                }
                 Statement::Profile(_)
-                | Statement::Abi(_)
                 | Statement::Alias { .. }
                 | Statement::Assignment(_)
                 | Statement::BooleanAssignment { .. } => {}

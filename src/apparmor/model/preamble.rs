@@ -112,20 +112,12 @@ impl<'a> Reader<'a, '_> {
         if self.seen_abi.as_ref() == Some(&(text.clone(), path.searched)) {
             return;
         }
-        let features = match self.includes.read(&text, path.searched) {
-            Ok(Included::File(_, file)) => Some(Features::read(&file)),
-            _ => Features::known(&text),
-        };
-        let Some(features) = features else {
-            self.diagnostics.push(
-                Diagnostic::error(
-                    "missing-abi",
-                    path.path.span,
-                    format!("there is no ABI `{}`", String::from_utf8_lossy(&text)),
-                )
-                .help("name the folder that holds it with `--include DIR`"),
-            );
-            return;
+        let features = match abi(path, self.includes) {
+            Ok(features) => features,
+            Err(diagnostic) => {
+                self.diagnostics.push(diagnostic);
+                return;
+            }
         };
         self.seen_abi = Some((text, path.searched));
         match self.abi {
@@ -197,4 +189,21 @@ impl<'a> Reader<'a, '_> {
             .help("write `+=` to give it more values"),
         );
     }
+}
+
+/// The features of an ABI.
+pub(super) fn abi(path: &IncludePath, includes: &dyn Includes) -> Result<Features, Diagnostic> {
+    let text = quoting::decode(&path.path.value).into_owned();
+    match includes.read(&text, path.searched) {
+        Ok(Included::File(_, file)) => Some(Features::read(&file)),
+        _ => Features::known(&text).filter(|_| path.searched),
+    }
+    .ok_or_else(|| {
+        Diagnostic::error(
+            "missing-abi",
+            path.path.span,
+            format!("there is no ABI `{}`", String::from_utf8_lossy(&text)),
+        )
+        .help("name the folder that holds it with `--include DIR`")
+    })
 }

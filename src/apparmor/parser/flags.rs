@@ -93,6 +93,13 @@ fn fault(flag: &[u8]) -> Option<(&'static str, &'static str)> {
             "use a name of errno(3), such as `error=EPERM`",
         ));
     }
+    let path = flag.strip_prefix(b"attach_disconnected.path=");
+    if let Some(path) = path.or_else(|| flag.strip_prefix(b"attach_disconnected.ipc=")) {
+        return (!path.starts_with(b"/")).then_some((
+            "the path is not a whole one:",
+            "begin it with `/`, as in `attach_disconnected.path=/mnt`",
+        ));
+    }
     let known = MODES.iter().any(is)
         || OTHERS.iter().any(is)
         || OPPOSITES.iter().flatten().any(is)

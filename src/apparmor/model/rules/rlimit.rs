@@ -1,5 +1,7 @@
 //! `set rlimit nofile <= 1024,`: checked, and not a permission. A limit takes nothing away that a default gives.
 
+use std::num::IntErrorKind;
+
 use super::super::super::ast::Word;
 use super::super::super::diagnostic::Diagnostic;
 use super::super::lowering::Lowering;
@@ -79,7 +81,13 @@ pub(in super::super) fn check(
     let unit = unit.map(|unit| cx.decoded(unit).into_owned());
     let number = std::str::from_utf8(&text)
         .ok()
-        .and_then(|text| text.parse::<i64>().ok());
+        .and_then(|text| match text.parse::<i64>() {
+            Ok(number) => Some(number),
+            // As in strtoll(3).
+            Err(error) if *error.kind() == IntErrorKind::PosOverflow => Some(i64::MAX),
+            Err(error) if *error.kind() == IntErrorKind::NegOverflow => Some(i64::MIN),
+            Err(_) => None,
+        });
     let problem = match (number, kind) {
         (None, _) => Some("a limit is a number or `infinity`"),
         (Some(number), Kind::Nice) if unit.is_some() || !(-20..=19).contains(&number) => {

@@ -1,0 +1,62 @@
+//! Rules that run one program in two ways, with neither counting more: the parser refuses the profile.
+
+use std::collections::{HashMap, HashSet};
+
+use super::super::automaton::{Automaton, Budget, Exhausted};
+use super::super::source::Span;
+use super::{Class, Entry, Profile, file, permits};
+
+/// The first two rules that are in conflict, if any are. Looks at all programs that rules are about, so it costs about as much as
+/// a comparison does.
+///
+/// Rules of the same path are in conflict even where a rule that denies counts more (`merge_rules` of the parser).
+pub fn conflict(
+    profile: &Profile,
+    budget: &mut Budget,
+) -> Result<Option<(Span, Span)>, Exhausted> {
+    const BOTH: u32 = file::EXECUTE | file::EXECUTE << file::OTHER;
+    let entries: Vec<&Entry> = profile
+        .entries
+        .get(&Class::File)
+        .into_iter()
+        .flatten()
+        .filter(|entry| entry.permissions & BOTH != 0)
+        .collect();
+    let mut same: HashMap<_, Vec<&Entry>> = HashMap::new();
+    for entry in entries.iter().filter(|entry| entry.exec.is_some()) {
+        let others = same.entry((&entry.pattern, entry.priority)).or_default();
+        budget.step(others.len() + 1)?;
+        let clash = others.iter().find(|other| {
+            other.permissions & entry.permissions & BOTH != 0 && other.exec != entry.exec
+        });
+        if let Some(other) = clash {
+            return Ok(Some((other.span, entry.span)));
+        }
+        others.push(entry);
+    }
+    let patterns = entries.iter().map(|entry| (&entry.pattern, 1));
+    let mut automaton = Automaton::new(patterns, budget)?;
+    let mut known = HashSet::from([automaton.start()]);
+    let mut waiting = vec![automaton.start()];
+    let bytes: Vec<u8> = {
+        let mut seen = HashSet::new();
+        (0..=u8::MAX)
+            .filter(|&byte| seen.insert(automaton.class(byte)))
+            .collect()
+    };
+    while let Some(state) = waiting.pop() {
+        let matched = automaton.accepts(state);
+        if let Some((first, second)) = permits(&entries, &matched).conflict
+            && let (Some(first), Some(second)) = (entries.get(first), entries.get(second))
+        {
+            return Ok(Some((first.span, second.span)));
+        }
+        for &byte in &bytes {
+            let next = automaton.next(state, byte, budget)?;
+            if known.insert(next) {
+                waiting.push(next);
+            }
+        }
+    }
+    Ok(None)
+}
