@@ -1,6 +1,6 @@
 //! What a weaker profile lacks, added: the baseline's denials where it has them, and rules taken out where it permits less.
 
-use std::sync::Arc;
+use std::{collections::BTreeSet, sync::Arc};
 
 use crate::apparmor::ast::{
     Block, Comment, File, IncludePath, Item, PathRule, Prefix, Profile, Rule, RuleMode, Statement,
@@ -87,8 +87,12 @@ fn edit(file: &mut File, loaded: &Loaded, comparison: &Comparison) -> Result<(),
         .partition(|witness| witness.class == "link");
     let witnesses = if others.is_empty() { links } else { others };
     let mut edited = false;
+    // One rule may have several witnesses.
+    let mut answered = BTreeSet::new();
     for witness in &witnesses {
-        edited |= answer(file, loaded, witness);
+        if answered.insert((witness.permits.span, witness.forbids.span)) {
+            edited |= answer(file, loaded, witness);
+        }
     }
     if edited {
         return Ok(());

@@ -24,4 +24,4 @@ pub use baseline::{
 };
 pub use fix::{FixError, fix};
 pub use relation::{Comparison, MAX_WITNESSES, Relation, Subject, compare, compare_within};
-pub use witness::{Explanation, Move, Whose, Witness};
+pub use witness::{Asked, Explanation, Move, Whose, Witness};

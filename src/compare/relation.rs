@@ -14,7 +14,7 @@ use super::links::{LinkSides, unconditional_links};
 use super::moves::Target;
 use super::side::{Guarantees, Side};
 use super::walk::{Found, Search, differences, prefer};
-use super::witness::{Explanation, Move, Whose, Witness};
+use super::witness::{Asked, Explanation, Move, Whose, Witness};
 
 /// What a candidate permits, seen from a baseline.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -251,6 +251,7 @@ impl<'a, 'b> Difference<'a, 'b> {
             target: "everything".into(),
             whose: None,
             profile: profile.name.clone(),
+            asked: None,
             moves: pair.moves.clone(),
             permits: Explanation {
                 why: Some(why.into()),
@@ -422,6 +423,13 @@ impl<'a, 'b> Difference<'a, 'b> {
             first,
         );
         witness.whose = whose;
+        // What the kernel asks in two steps is no single question.
+        witness.asked = query.early.is_none().then(|| Asked {
+            class: query.class,
+            string: found.string.clone(),
+            other: found.second.clone(),
+            bits: found.bits,
+        });
         if found.permits.is_none() && !permits_everything(first.mode) {
             witness.permits = Explanation::because(format!(
                 "the profile's ABI does not mediate {}, so all of it is permitted",
@@ -444,6 +452,7 @@ impl<'a, 'b> Difference<'a, 'b> {
             target,
             whose: None,
             profile: first.name.clone(),
+            asked: None,
             moves: pair.moves.clone(),
             permits: match permits {
                 Some(span) => Explanation::rule(self.first.sources, span),

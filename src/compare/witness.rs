@@ -1,6 +1,9 @@
 //! The proof of a difference, in words that people can check.
 
-use crate::apparmor::source::{Sources, Span};
+use crate::apparmor::{
+    model::Class,
+    source::{Sources, Span},
+};
 
 /// One operation that one policy permits and another does not.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -15,12 +18,27 @@ pub struct Witness {
     pub whose: Option<Whose>,
     /// The profile that permits it, by its full name.
     pub profile: Vec<u8>,
+    /// The question to the kernel that it is, where it is one.
+    pub asked: Option<Asked>,
     /// How a process gets to the profile that permits it; empty for the profile itself.
     pub moves: Vec<Move>,
     /// Why the one permits it.
     pub permits: Explanation,
     /// Why the other does not.
     pub forbids: Explanation,
+}
+
+/// An operation as the kernel would ask for it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Asked {
+    /// The class.
+    pub class: Class,
+    /// The string, without the class byte, for the one that permits it.
+    pub string: Vec<u8>,
+    /// The same for the other: names of profiles differ.
+    pub other: Vec<u8>,
+    /// The bits that only the one permits.
+    pub bits: u32,
 }
 
 /// Whose files an operation is about.

@@ -95,7 +95,7 @@ fn fault(flag: &[u8]) -> Option<(&'static str, &'static str)> {
     }
     let path = flag.strip_prefix(b"attach_disconnected.path=");
     if let Some(path) = path.or_else(|| flag.strip_prefix(b"attach_disconnected.ipc=")) {
-        return (!path.starts_with(b"/")).then_some((
+        return (!path.starts_with(b"/") && !path.starts_with(b"@{")).then_some((
             "the path is not a whole one:",
             "begin it with `/`, as in `attach_disconnected.path=/mnt`",
         ));
