@@ -3,6 +3,13 @@
 //! Debian's profiles, the cases of `tests/corpus/language/*.toml`, and profiles that were damaged at random: a token less, twice,
 //! elsewhere or another. `ARMORGATE_TEST_SEED` and `ARMORGATE_TEST_PROFILES` ask for other ones of those, or more.
 
+#![expect(
+    clippy::expect_used,
+    clippy::indexing_slicing,
+    clippy::print_stdout,
+    reason = "a test may fail loudly, and says how much it asked"
+)]
+
 #[path = "support/compiled/mod.rs"]
 mod compiled;
 #[path = "differential/generate.rs"]
@@ -43,7 +50,10 @@ impl Includes for Folder {
         let full = self.0.join(path);
         let read = |file: &Path| fs::read(file).map_err(|_| IncludeError::Missing);
         if !full.is_dir() {
-            return Ok(Included::File(full.display().to_string(), read(&full)?.into()));
+            return Ok(Included::File(
+                full.display().to_string(),
+                read(&full)?.into(),
+            ));
         }
         let mut files = Vec::new();
         for entry in fs::read_dir(&full).map_err(|_| IncludeError::Missing)? {
@@ -66,7 +76,11 @@ fn errors(text: &[u8], includes: &dyn Includes) -> Vec<Diagnostic> {
     diagnostics.retain(|diagnostic| diagnostic.severity == Severity::Error);
     for profile in &policy.profiles {
         if let Ok(Some((span, _))) = model::conflict(profile, &mut Budget::default()) {
-            diagnostics.push(Diagnostic::error("conflicting-exec", span, "two ways to run a program"));
+            diagnostics.push(Diagnostic::error(
+                "conflicting-exec",
+                span,
+                "two ways to run a program",
+            ));
         }
     }
     diagnostics
@@ -185,12 +199,20 @@ fn cases_are_refused_and_taken_as_by_the_parser() -> Result<()> {
                 || refused.as_ref().map(|_| ()) != expected
                 || ours != case.code.as_deref()
             {
-                wrong.push(format!("{}\n  here: {found:?}\n  parser: {refused:?}", case.text));
+                wrong.push(format!(
+                    "{}\n  here: {found:?}\n  parser: {refused:?}",
+                    case.text
+                ));
             }
         }
     }
     println!("{count} cases");
-    ensure!(wrong.is_empty(), "{} cases:\n{}", wrong.len(), wrong.join("\n"));
+    ensure!(
+        wrong.is_empty(),
+        "{} cases:\n{}",
+        wrong.len(),
+        wrong.join("\n")
+    );
     Ok(())
 }
 
@@ -226,7 +248,9 @@ fn tokens(text: &str) -> Vec<String> {
 /// One token less, twice, elsewhere, or another.
 fn damage(random: &mut Random, text: &str) -> String {
     let mut tokens = tokens(text);
-    let words: Vec<usize> = (0..tokens.len()).filter(|&at| !tokens[at].trim().is_empty()).collect();
+    let words: Vec<usize> = (0..tokens.len())
+        .filter(|&at| !tokens[at].trim().is_empty())
+        .collect();
     let at = words[random.below(words.len())];
     let other = words[random.below(words.len())];
     match random.below(5) {
@@ -235,16 +259,55 @@ fn damage(random: &mut Random, text: &str) -> String {
         }
         1 => tokens.insert(at, format!("{} ", tokens[at])),
         2 => tokens.swap(at, other),
-        3 => tokens[at] = tokens[other].clone(),
-        _ => tokens[at] = random.pick(&WORDS).to_owned(),
+        3 => {
+            tokens[at] = String::from(tokens[other].as_str());
+        }
+        _ => tokens[at] = String::from(random.pick(&WORDS)),
     }
     tokens.concat()
 }
 
 const WORDS: [&str; 40] = [
-    "deny", "owner", "audit", "/a", "r", "rw", "px", "->", "{", "}", ",", "=", "(", ")", "file", "network", "inet", "capability",
-    "chown", "signal", "peer=x", "mount", "priority=1", "x", "wa", "all", "include", "if", "profile", "set", "rlimit", "@{V}", "\"\"",
-    "link", "subset", "safe", "flags=(complain)", "#", "other", "unix",
+    "deny",
+    "owner",
+    "audit",
+    "/a",
+    "r",
+    "rw",
+    "px",
+    "->",
+    "{",
+    "}",
+    ",",
+    "=",
+    "(",
+    ")",
+    "file",
+    "network",
+    "inet",
+    "capability",
+    "chown",
+    "signal",
+    "peer=x",
+    "mount",
+    "priority=1",
+    "x",
+    "wa",
+    "all",
+    "include",
+    "if",
+    "profile",
+    "set",
+    "rlimit",
+    "@{V}",
+    "\"\"",
+    "link",
+    "subset",
+    "safe",
+    "flags=(complain)",
+    "#",
+    "other",
+    "unix",
 ];
 
 #[test]
@@ -257,8 +320,9 @@ fn damaged_profiles_are_refused_and_taken_as_by_the_parser() -> Result<()> {
     let (parser, folder) = parser()?;
     let mut random = Random::new(seed);
     let texts: Vec<String> = (0..count)
-        .map(|_| {
-            let mut profile = Generator::new(&mut random, ParserVersion::V5_0).profile("p".to_owned(), Theme::All);
+        .map(|index| {
+            let mut profile = Generator::new(&mut random, ParserVersion::V5_0)
+                .profile("p", [Theme::Files, Theme::Others, Theme::All][index % 3]);
             profile.body.truncate(4);
             damage(&mut random, &profile.text())
         })
@@ -279,7 +343,10 @@ fn damaged_profiles_are_refused_and_taken_as_by_the_parser() -> Result<()> {
             (Some(found), _) => format!("refused here: {} {}", found.code, found.message),
             (None, refused) => {
                 let refused = refused.unwrap_or_default();
-                format!("refused by the parser: {}", refused.lines().last().unwrap_or_default())
+                format!(
+                    "refused by the parser: {}",
+                    refused.lines().last().unwrap_or_default()
+                )
             }
         };
         wrong.entry(why).or_default().push(text);

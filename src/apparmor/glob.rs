@@ -383,3 +383,122 @@ fn star(part: Pattern) -> Result<Pattern, GlobError> {
         _ => Err(GlobError::InvalidSet),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::automaton::{Automaton, Budget};
+    use super::*;
+
+    fn matches(glob: &str, text: &[u8]) -> bool {
+        let globbed = pattern(glob.as_bytes(), Glob::Default).unwrap();
+        let mut budget = Budget::default();
+        let mut automaton =
+            Automaton::new([(&globbed.pattern, 1)].into_iter(), &mut budget).unwrap();
+        let mut state = automaton.start();
+        for &byte in text {
+            state = automaton.next(state, byte, &mut budget).unwrap();
+        }
+        !automaton.accepts(state).is_empty()
+    }
+
+    #[test]
+    fn stars_match_a_whole_component_of_at_least_one_byte() {
+        for (glob, text, expected) in [
+            ("/*", "/a", true),
+            ("/*", "/", false),
+            ("/a/*", "/a/", false),
+            ("/a/*", "/a/b/", false),
+            ("/a/*.b", "/a/.b", true),
+            ("/**", "/", false),
+            ("/a/**", "/a/b/", true),
+            ("/a/{,**}", "/a/", true),
+            ("/{**,}", "/", true),
+            ("/***", "/a", true),
+            ("/d**", "/d", true),
+            ("/?", "//", false),
+        ] {
+            assert_eq!(matches(glob, text.as_bytes()), expected, "{glob} {text}");
+        }
+    }
+
+    #[test]
+    fn negated_sets_match_slashes_and_nul() {
+        assert!(matches("/[^x]y", b"//y"));
+        assert!(matches("/[^x]y", b"/\0y"));
+        assert!(!matches("/[^x]y", b"/xy"));
+        assert!(matches("/[c-a]", b"/b"));
+        assert!(matches("/[a^]", b"/^"));
+    }
+
+    #[test]
+    fn escapes_stand_for_themselves() {
+        for (glob, text) in [
+            (r"/\*", "/*"),
+            (r"/\x61\101\d97", "/aAa"),
+            (r"/{a\,b,c}", "/a,b"),
+            (r"/a\q", "/aq"),
+            ("/a.b+c|d$", "/a.b+c|d$"),
+        ] {
+            assert!(matches(glob, text.as_bytes()), "{glob} {text}");
+        }
+    }
+
+    #[test]
+    fn what_is_no_glob_is_refused() {
+        for (glob, error) in [
+            ("/{a}", GlobError::LonelyAlternative),
+            ("/{a,b", GlobError::Unclosed),
+            ("/[a", GlobError::Unclosed),
+            ("/a}", GlobError::Unopened),
+            ("/[]a]", GlobError::Unopened),
+            ("/[a-]", GlobError::InvalidSet),
+            ("/a\\", GlobError::TrailingEscape),
+        ] {
+            assert_eq!(
+                pattern(glob.as_bytes(), Glob::Default),
+                Err(error),
+                "{glob}"
+            );
+        }
+        let deep = format!("{}a{}", "{".repeat(50), ",}".repeat(50));
+        assert_eq!(
+            pattern(deep.as_bytes(), Glob::Default),
+            Err(GlobError::TooDeep)
+        );
+    }
+
+    #[test]
+    fn sets_are_exact_and_stars_are_not() {
+        for (glob, exact) in [
+            ("/a", true),
+            ("/[ab]{c,d}", true),
+            ("/?", false),
+            ("/[^a]", false),
+            ("/a*", false),
+        ] {
+            assert_eq!(
+                pattern(glob.as_bytes(), Glob::Default).unwrap().exact,
+                exact,
+                "{glob}"
+            );
+        }
+    }
+
+    #[test]
+    fn slashes_collapse_but_for_two_in_front() {
+        for (path, collapsed) in [
+            ("/a//b///", "/a/b/"),
+            ("//a//b", "//a/b"),
+            ("///a", "/a"),
+            ("//", "//"),
+            ("a//", "a/"),
+            ("", ""),
+        ] {
+            assert_eq!(
+                collapse_slashes(path.as_bytes()),
+                collapsed.as_bytes(),
+                "{path}"
+            );
+        }
+    }
+}

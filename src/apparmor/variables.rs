@@ -249,3 +249,86 @@ fn substitute(text: &mut Vec<u8>, values: &BTreeSet<Vec<u8>>, after: &[u8]) {
 fn show(name: &[u8]) -> String {
     String::from_utf8_lossy(name).into_owned()
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn variables(given: &[(&str, &[&str])]) -> Variables {
+        let mut variables = Variables::default();
+        for (name, values) in given {
+            let values = values.iter().map(|value| value.as_bytes().to_vec());
+            variables.add(name.as_bytes(), values);
+        }
+        variables
+    }
+
+    #[test]
+    fn values_become_alternatives() {
+        let mut variables = variables(&[
+            ("one", &["x"]),
+            ("two", &["b", "a"]),
+            ("slashes", &["/x/", "y"]),
+            ("nested", &["", "n@{two}"]),
+            ("only", &["/"]),
+        ]);
+        for (word, expanded) in [
+            ("/@{one}/", "/x/"),
+            ("/@{two}", "/{a,b}"),
+            ("/@{nested}", "/{,na,nb}"),
+            ("/@{slashes}/", "/{/x,y}/"),
+            ("/b/@{slashes}/", "/b/{x,y}/"),
+            ("/b/@{slashes}c", "/b/{x/,y}c"),
+            ("/b@{slashes}/", "/b{/x,y}/"),
+            ("@{only}a", "/a"),
+            (r"/\@{one}", r"/\@{one}"),
+            ("/@{a,b}", "/@{a,b}"),
+            ("@{one}@{two}", "x{a,b}"),
+        ] {
+            let found = variables.expand(word.as_bytes());
+            assert_eq!(found, Ok(expanded.as_bytes().to_vec()), "{word}");
+        }
+    }
+
+    #[test]
+    fn what_has_no_value_is_an_error() {
+        let mut variables = variables(&[("a", &["@{b}"]), ("b", &["@{a}"]), ("c", &["x"])]);
+        variables.set_boolean(b"true", true);
+        let error = |variables: &mut Variables, word: &str| variables.expand(word.as_bytes());
+        assert_eq!(
+            error(&mut variables, "@{no}"),
+            Err(VariableError::Undefined("no".into()))
+        );
+        assert_eq!(
+            error(&mut variables, "@{true}"),
+            Err(VariableError::Boolean("true".into()))
+        );
+        assert_eq!(
+            error(&mut variables, "@{a}"),
+            Err(VariableError::Recursive("a".into()))
+        );
+        for (name, inner) in (0..8).map(|number| (format!("v{number}"), format!("v{}", number + 1)))
+        {
+            variables.add(
+                name.as_bytes(),
+                [
+                    format!("a@{{{inner}}}").into(),
+                    format!("b@{{{inner}}}@{{{inner}}}").into(),
+                ],
+            );
+        }
+        variables.add(b"v8", [b"x".to_vec(), b"y".to_vec()]);
+        assert!(matches!(
+            error(&mut variables, "@{v0}"),
+            Err(VariableError::TooLarge(_))
+        ));
+    }
+
+    #[test]
+    fn more_values_change_what_refers_to_them() {
+        let mut variables = variables(&[("a", &["x"]), ("b", &["@{a}"])]);
+        assert_eq!(variables.expand(b"@{b}"), Ok(b"x".to_vec()));
+        variables.add(b"a", [b"y".to_vec()]);
+        assert_eq!(variables.expand(b"@{b}"), Ok(b"{x,y}".to_vec()));
+    }
+}

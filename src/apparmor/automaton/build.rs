@@ -26,9 +26,9 @@ pub(super) enum Position {
 /// Positions, and where to begin.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Positions {
-    pub(super) positions: Vec<Position>,
+    pub(super) all: Vec<Position>,
     pub(super) start: u32,
-    /// Which patterns may still end: a mask of the caller's per position, filled in by [`Positions::finish`].
+    /// Which patterns may still end: a mask of the caller's per position.
     pub(super) masks: Vec<u32>,
 }
 
@@ -69,7 +69,7 @@ pub(super) fn build<'a>(
         }
     }
     Ok(Positions {
-        positions: builder.positions,
+        all: builder.positions,
         start: root,
         masks: builder.masks,
     })
@@ -117,20 +117,16 @@ impl Builder {
         let mut node = root;
         self.mark(node, mask);
         for &byte in literal {
-            let next = match self.edges.get(&(node, byte)) {
-                Some(&next) => next,
-                None => {
-                    let next = self.push(
-                        Position::Tree {
-                            edges: Vec::new(),
-                            tails: Vec::new(),
-                        },
-                        0,
-                        budget,
-                    )?;
-                    self.edges.insert((node, byte), next);
-                    next
-                }
+            let next = if let Some(&next) = self.edges.get(&(node, byte)) {
+                next
+            } else {
+                let empty = Position::Tree {
+                    edges: Vec::new(),
+                    tails: Vec::new(),
+                };
+                let next = self.push(empty, 0, budget)?;
+                self.edges.insert((node, byte), next);
+                next
             };
             node = next;
             self.mark(node, mask);

@@ -48,7 +48,7 @@ impl Automaton {
         let positions = build(patterns, budget)?;
         let (classes, representatives) = byte_classes(&positions, budget)?;
         let mut automaton = Self {
-            seen: vec![0; positions.positions.len()],
+            seen: vec![0; positions.all.len()],
             positions,
             states: Vec::new(),
             known: Map::default(),
@@ -121,7 +121,7 @@ impl Automaton {
         let byte = self.representatives.get(class).copied().unwrap_or(byte);
         let mut targets = Vec::with_capacity(positions.len());
         for &position in &*positions {
-            match self.positions.positions.get(position as usize) {
+            match self.positions.all.get(position as usize) {
                 Some(Position::Byte(expected, next)) if *expected == byte => targets.push(*next),
                 Some(Position::Set(set, next)) if set.contains(byte) => targets.push(*next),
                 Some(Position::Star(set, _)) if set.contains(byte) => targets.push(position),
@@ -167,7 +167,7 @@ impl Automaton {
                 .get(position as usize)
                 .copied()
                 .unwrap_or(0);
-            match self.positions.positions.get(position as usize) {
+            match self.positions.all.get(position as usize) {
                 Some(Position::Accept(pattern)) => accepts.push(*pattern),
                 Some(Position::Byte(..) | Position::Set(..)) => reading.push(position),
                 Some(Position::Star(_, next)) => {
@@ -218,7 +218,7 @@ fn byte_classes(
     budget: &mut Budget,
 ) -> Result<(Box<[u8; 256]>, Vec<u8>), Exhausted> {
     let mut sets: Set<ByteSet> = Set::default();
-    for position in &positions.positions {
+    for position in &positions.all {
         match position {
             Position::Byte(byte, _) => {
                 sets.insert(ByteSet::of(&[*byte]));
@@ -280,4 +280,85 @@ pub(crate) fn partition<'a>(
 fn get(classes: &[u8; 256], byte: u8) -> u8 {
     // The array has a place for every byte.
     classes.get(usize::from(byte)).copied().unwrap_or(0)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn accepted(patterns: &[Pattern], text: &[u8]) -> Vec<u32> {
+        let mut budget = Budget::default();
+        let mut automaton =
+            Automaton::new(patterns.iter().map(|pattern| (pattern, 1)), &mut budget).unwrap();
+        let mut state = automaton.start();
+        for &byte in text {
+            state = automaton.next(state, byte, &mut budget).unwrap();
+        }
+        automaton.accepts(state).to_vec()
+    }
+
+    #[test]
+    fn all_patterns_that_match_are_told() {
+        let set = Pattern::Set(ByteSet::of(b"bc"));
+        let patterns = [
+            Pattern::literal("abc"),
+            Pattern::literal("a").then(Pattern::any_text()),
+            Pattern::literal("ab").then(set.clone().optional()),
+            Pattern::Union(vec![Pattern::literal("abc"), Pattern::empty()]),
+            Pattern::Union(Vec::new()),
+            Pattern::Concat(Vec::new()),
+            set,
+        ];
+        assert_eq!(accepted(&patterns, b"abc"), [0, 1, 2, 3]);
+        assert_eq!(accepted(&patterns, b"ab"), [1, 2]);
+        assert_eq!(accepted(&patterns, b""), [3, 5]);
+        assert_eq!(accepted(&patterns, b"b"), [6]);
+        assert_eq!(accepted(&patterns, b"a\0"), [0_u32; 0]);
+    }
+
+    #[test]
+    fn bytes_of_a_class_lead_to_one_state() {
+        let patterns = [
+            Pattern::literal("a"),
+            Pattern::Set(ByteSet::NOT_NUL_OR_SLASH),
+        ];
+        let mut budget = Budget::default();
+        let mut automaton =
+            Automaton::new(patterns.iter().map(|pattern| (pattern, 1)), &mut budget).unwrap();
+        assert_eq!(automaton.class(b'b'), automaton.class(0xff));
+        assert_eq!(automaton.class(0), automaton.class(b'/'));
+        assert_ne!(automaton.class(b'a'), automaton.class(b'b'));
+        let start = automaton.start();
+        let first = automaton.next(start, b'b', &mut budget).unwrap();
+        let second = automaton.next(start, 0xff, &mut budget).unwrap();
+        assert_eq!(first, second);
+    }
+
+    #[test]
+    fn the_budget_bounds_states() {
+        // Each byte in doubt doubles the states.
+        let any = || Pattern::Set(ByteSet::NOT_NUL);
+        let mut parts = vec![Pattern::any_text(), Pattern::literal("a")];
+        parts.extend(std::iter::repeat_n(any(), 40));
+        let pattern = Pattern::Concat(parts);
+        let mut budget = Budget {
+            steps: 1_000_000,
+            memory: 1 << 20,
+        };
+        let mut automaton = Automaton::new([(&pattern, 1)].into_iter(), &mut budget).unwrap();
+        let mut known = vec![automaton.start()];
+        let mut index = 0;
+        let exhausted = loop {
+            let Some(&state) = known.get(index) else {
+                break false;
+            };
+            index += 1;
+            let next = [b'a', b'b'].map(|byte| automaton.next(state, byte, &mut budget));
+            if next.iter().any(Result::is_err) {
+                break true;
+            }
+            known.extend(next.into_iter().flatten());
+        };
+        assert!(exhausted);
+    }
 }

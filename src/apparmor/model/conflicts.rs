@@ -10,10 +10,7 @@ use super::{Class, Entry, Profile, file, permits};
 /// a comparison does.
 ///
 /// Rules of the same path are in conflict even where a rule that denies counts more (`merge_rules` of the parser).
-pub fn conflict(
-    profile: &Profile,
-    budget: &mut Budget,
-) -> Result<Option<(Span, Span)>, Exhausted> {
+pub fn conflict(profile: &Profile, budget: &mut Budget) -> Result<Option<(Span, Span)>, Exhausted> {
     const BOTH: u32 = file::EXECUTE | file::EXECUTE << file::OTHER;
     let entries: Vec<&Entry> = profile
         .entries

@@ -17,7 +17,7 @@ const MAX_GLOB_BYTES: usize = 16 * 1024 * 1024;
 
 /// What a rule's qualifiers say, resolved.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Qualifiers {
+pub(super) struct Qualifiers {
     /// Permits or forbids.
     pub mode: RuleMode,
     /// -1000 to 1000; `all` also writes entries two below.
@@ -33,7 +33,7 @@ pub struct Qualifiers {
 impl Qualifiers {
     /// Of a rule that stands in no block.
     #[must_use]
-    pub fn new(prefix: &Prefix, span: Span) -> Self {
+    pub(super) fn new(prefix: &Prefix, span: Span) -> Self {
         Self {
             mode: prefix.mode.map_or(RuleMode::Allow, |mode| mode.value),
             priority: prefix.priority.map_or(0, |priority| priority.value),
@@ -46,7 +46,7 @@ impl Qualifiers {
 
 /// Whether runs of `/` count as one.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Slashes {
+pub(super) enum Slashes {
     /// They do: paths.
     Collapse,
     /// They stay: labels.
@@ -54,7 +54,7 @@ pub enum Slashes {
 }
 
 /// A profile's rules on their way to entries.
-pub struct Lowering<'a> {
+pub(super) struct Lowering<'a> {
     features: Features,
     variables: &'a mut Variables,
     diagnostics: &'a mut Diagnostics,
@@ -162,6 +162,10 @@ impl<'a> Lowering<'a> {
     }
 
     /// A word without its quotes and escapes, for keywords, names and numbers.
+    #[expect(
+        clippy::unused_self,
+        reason = "where words are read with their variables they are read here"
+    )]
     pub(super) fn decoded<'w>(&self, word: &'w Word) -> Cow<'w, [u8]> {
         quoting::decode(&word.value)
     }

@@ -230,6 +230,7 @@ impl<'a> Builder<'a> {
         };
         let (attachments, attached) =
             attachments(&mut lowering, profile, &local, &self.preamble.aliases);
+        disconnected_paths(&mut lowering, &profile.flags);
         lowering.define(&name, attached.as_deref());
         let mut capabilities = Capabilities::default();
         let mut transitions = BTreeSet::new();
@@ -384,7 +385,7 @@ fn refused_in_blocks(placed: &Placed<'_>) -> Option<&'static str> {
 fn lower(
     cx: &mut Lowering<'_>,
     placed: &Placed<'_>,
-    (profile, aliases): (&[u8], &[(Vec<u8>, Vec<u8>)]),
+    (profile, aliases): (&[u8], &rules::file::Aliases),
     capabilities: &mut Capabilities,
     transitions: &mut BTreeSet<Vec<u8>>,
 ) {
@@ -437,7 +438,7 @@ fn lower_rule(
     cx: &mut Lowering<'_>,
     qualifiers: &Qualifiers,
     rule: &Rule,
-    (profile, aliases): (&[u8], &[(Vec<u8>, Vec<u8>)]),
+    (profile, aliases): (&[u8], &rules::file::Aliases),
     capabilities: &mut Capabilities,
 ) -> Option<Vec<u8>> {
     let simple = *qualifiers;
@@ -532,15 +533,37 @@ fn attachments(
     let Some(text) = text else {
         return (Vec::new(), None);
     };
-    let aliased = aliases
+    let renamed = aliases
         .iter()
         .filter_map(|(from, to)| Some([to, text.strip_prefix(from.as_slice())?].concat()));
-    let patterns = std::iter::once(text.clone())
-        .chain(aliased)
+    let found = std::iter::once(text.clone())
+        .chain(renamed)
         .filter_map(|text| cx.pattern_of(&text, span, Glob::Default, Slashes::Collapse))
         .map(|globbed| globbed.pattern)
         .collect();
-    (patterns, Some(text))
+    (found, Some(text))
+}
+
+/// Where disconnected paths are attached to is a whole path, with values in the place of its variables.
+fn disconnected_paths(cx: &mut Lowering<'_>, flags: &[Word]) {
+    for flag in flags {
+        let text = cx.decoded(flag);
+        let names: [&[u8]; 2] = [b"attach_disconnected.path=", b"attach_disconnected.ipc="];
+        let Some(path) = names.iter().find_map(|name| text.strip_prefix(*name)) else {
+            continue;
+        };
+        let path = cx.expand(path, flag.span);
+        if path.is_some_and(|path| !path.starts_with(b"/")) {
+            cx.report(
+                Diagnostic::error(
+                    "invalid-flag",
+                    flag.span,
+                    "the path that disconnected ones are attached to does not begin with `/`",
+                )
+                .help("give the variable a value that does"),
+            );
+        }
+    }
 }
 
 /// The mode and the words of the flags, which the parser has checked.

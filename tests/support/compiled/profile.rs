@@ -357,7 +357,8 @@ fn socket_kinds(stream: &mut Stream<'_>) -> Result<Option<Vec<u16>>> {
     let Some(length) = stream.open_array(Some("net_allowed_af"))? else {
         return Ok(None);
     };
-    let families = (0..length / 3).map(|_| {
+    // Three numbers each.
+    let families = (0..length).map(|_| {
         let [allowed, _audited, _quiet] = [stream.u16()?, stream.u16()?, stream.u16()?];
         Ok(allowed)
     });

@@ -135,7 +135,7 @@ pub(in super::super) fn lower_link(
         exec: None,
         qualifiers,
     };
-    push_with_aliases(cx, entry, aliases);
+    push_with_aliases(cx, &entry, aliases);
 }
 
 /// `file /etc/** r,`, `/bin/sh px -> shell,`. Gives the profile that it names, as the parser's table holds it.
@@ -212,7 +212,7 @@ pub(in super::super) fn lower_path(
         exec,
         qualifiers,
     };
-    push_with_aliases(cx, entry, aliases);
+    push_with_aliases(cx, &entry, aliases);
     name
 }
 
@@ -274,7 +274,7 @@ fn named_target(target: &ExecTarget, name: &[u8], path: &[u8], profile: &[u8]) -
 }
 
 /// Aliases add rules: the same with the prefix replaced, in the path, the link's target or both. They do not follow each other.
-fn push_with_aliases(cx: &mut Lowering<'_>, entry: PathEntry<'_>, aliases: &Aliases) {
+fn push_with_aliases(cx: &mut Lowering<'_>, entry: &PathEntry<'_>, aliases: &Aliases) {
     for (from, to) in aliases {
         let path = renamed(&entry.path, from, to);
         let target = entry
@@ -290,11 +290,11 @@ fn push_with_aliases(cx: &mut Lowering<'_>, entry: PathEntry<'_>, aliases: &Alia
                 path: path.unwrap_or_else(|| entry.path.clone()),
                 target: target.or_else(|| entry.target.clone()),
                 exec: entry.exec.clone(),
-                ..entry
+                ..*entry
             },
         );
     }
-    push(cx, &entry);
+    push(cx, entry);
 }
 
 fn renamed(path: &[u8], from: &[u8], to: &[u8]) -> Option<Vec<u8>> {

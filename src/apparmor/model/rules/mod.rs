@@ -2,7 +2,7 @@
 
 mod addresses;
 pub(super) mod all;
-pub mod capability;
+pub(super) mod capability;
 pub(super) mod change_profile;
 mod conditions;
 pub(crate) mod dbus;

@@ -127,7 +127,12 @@ pub(super) fn push_all(cx: &mut Lowering<'_>, qualifiers: Qualifiers, kinds: Opt
 }
 
 fn push(cx: &mut Lowering<'_>, qualifiers: Qualifiers, sockets: Sockets, permissions: u32) {
-    for (pattern, bits) in strings(sockets, permissions) {
+    let quiet = qualifiers.mode == RuleMode::Deny && !qualifiers.audit;
+    for (pattern, mut bits) in strings(sockets, permissions) {
+        if quiet && bits & sockets::OPTIONS != 0 {
+            // The parser is quiet about both, and takes away whatever it is quiet about.
+            bits |= sockets::OPTIONS;
+        }
         conditions::push(cx, Class::Unix, qualifiers, pattern, bits);
     }
 }

@@ -1,5 +1,7 @@
 //! The relation of two policies: every domain that a process of the one can reach, beside where the other's would be.
 
+mod transitions;
+
 use std::collections::{BTreeSet, VecDeque};
 
 use crate::apparmor::ast::RuleMode;
@@ -7,11 +9,9 @@ use crate::apparmor::automaton::{Budget, Exhausted};
 use crate::apparmor::model::{CAPABILITIES, Class, Entry, Policy, Profile, ProfileMode, file};
 use crate::apparmor::source::{Sources, Span};
 
-use super::classes::{self, KNOWN_PATHS, QUERIES, Query};
-use super::domain::{Domain, Field, Names};
-use super::execs::{ExecMove, InPolicy, exec_moves};
+use super::classes::{KNOWN_PATHS, Query, queries};
+use super::domain::{Domain, Names};
 use super::links::{LinkSides, unconditional_links};
-use super::moves::Target;
 use super::side::{Guarantees, Side};
 use super::walk::{Found, Search, differences, prefer};
 use super::witness::{Asked, Explanation, Move, Whose, Witness};
@@ -214,7 +214,7 @@ impl<'a, 'b> Difference<'a, 'b> {
         }
         self.capabilities(pair, first, second);
         let names = self.names(first, second);
-        for query in QUERIES {
+        for query in queries() {
             if self.witnesses.len() >= self.limit {
                 return Ok(());
             }
@@ -324,7 +324,7 @@ impl<'a, 'b> Difference<'a, 'b> {
         second: &Profile,
         names: &Names,
     ) -> Result<(), Exhausted> {
-        if !(query.mediated)(second.features) {
+        if !(query.kind.mediated)(second.features) {
             return Ok(());
         }
         if !query.asked.of(first.features, second.features) {
@@ -336,16 +336,16 @@ impl<'a, 'b> Difference<'a, 'b> {
             None => mask,
         };
         let budget = &mut *self.budget;
-        let mut mine = if permits_everything(first.mode) || !(query.mediated)(first.features) {
+        let mut mine = if permits_everything(first.mode) || !(query.kind.mediated)(first.features) {
             Side::everything()
         } else {
-            Side::new(entries(first, query.class), bits, budget)?
+            Side::new(entries(first, query.kind.class), bits, budget)?
         };
         if mine.may_permit(mine.start()) & mask == 0 {
             return Ok(());
         }
-        let mut theirs = Side::new(entries(second, query.class), bits, budget)?;
-        let is_file = query.class == Class::File;
+        let mut theirs = Side::new(entries(second, query.kind.class), bits, budget)?;
+        let is_file = query.kind.class == Class::File;
         let mut domain = Domain::new((query.fields)(), names);
         if !is_file && query.early.is_none() && mine.is_part_of(&theirs) {
             // What is left are the names that are the same thing and read differently.
@@ -369,7 +369,7 @@ impl<'a, 'b> Difference<'a, 'b> {
             limit: self.limit.saturating_sub(self.witnesses.len()),
         };
         let mut found = differences(&mut mine, &mut theirs, &search, budget)?;
-        if query.name == "file" {
+        if query.kind.name == "file" {
             prefer(
                 &mut mine,
                 &mut theirs,
@@ -381,7 +381,7 @@ impl<'a, 'b> Difference<'a, 'b> {
         }
         for found in found {
             // A rule that lacks a denial is told of once, by what can be done to the file itself.
-            if query.name == "link" && self.is_known(&found) {
+            if query.kind.name == "link" && self.is_known(&found) {
                 continue;
             }
             let witness = self.found(pair, query, &found, first);
@@ -401,7 +401,7 @@ impl<'a, 'b> Difference<'a, 'b> {
     }
 
     fn found(&self, pair: &Pair, query: &Query, found: &Found, first: &Profile) -> Witness {
-        let whose = (query.class == Class::File)
+        let whose = (query.kind.class == Class::File)
             .then_some(found.bits)
             .and_then(|bits| {
                 let (own, others) = (bits & file::HALF, bits >> file::OTHER & file::HALF);
@@ -415,9 +415,9 @@ impl<'a, 'b> Difference<'a, 'b> {
         let mut witness = self.witness(
             pair,
             (
-                query.name,
+                query.kind.name,
                 query.operations(found.bits),
-                (query.describe)(&found.string, &first.name),
+                (query.kind.describe)(&found.string, &first.name),
             ),
             (found.permits, found.forbids),
             first,
@@ -425,7 +425,7 @@ impl<'a, 'b> Difference<'a, 'b> {
         witness.whose = whose;
         // What the kernel asks in two steps is no single question.
         witness.asked = query.early.is_none().then(|| Asked {
-            class: query.class,
+            class: query.kind.class,
             string: found.string.clone(),
             other: found.second.clone(),
             bits: found.bits,
@@ -433,7 +433,7 @@ impl<'a, 'b> Difference<'a, 'b> {
         if found.permits.is_none() && !permits_everything(first.mode) {
             witness.permits = Explanation::because(format!(
                 "the profile's ABI does not mediate {}, so all of it is permitted",
-                query.name
+                query.kind.name
             ));
         }
         witness
@@ -504,241 +504,6 @@ impl<'a, 'b> Difference<'a, 'b> {
         }
         Ok(())
     }
-
-    fn transitions(
-        &mut self,
-        pair: &Pair,
-        first: &Profile,
-        second: &Profile,
-    ) -> Result<(), Exhausted> {
-        let moves = exec_moves(
-            InPolicy {
-                policy: self.first.policy,
-                profile: first,
-            },
-            InPolicy {
-                policy: self.second.policy,
-                profile: second,
-            },
-            self.budget,
-        )?;
-        for exec in moves {
-            self.exec(pair, first, &exec);
-        }
-        self.hats(pair, first, second);
-        self.changes(pair, first, second)
-    }
-
-    fn exec(&mut self, pair: &Pair, first: &Profile, exec: &ExecMove) {
-        let path = String::from_utf8_lossy(&exec.path).into_owned();
-        for target in &exec.first {
-            let step = Move {
-                how: format!("runs {path}"),
-                to: self.describe(target),
-            };
-            match self.answer(pair, target, &exec.second) {
-                Answer::Fine => {}
-                Answer::Pair(first, second) => {
-                    let moves = pair.moves.iter().cloned().chain([step]).collect();
-                    self.push(first, second, moves);
-                }
-                Answer::Differs => {
-                    let mut witness = self.witness(
-                        pair,
-                        (
-                            "exec",
-                            vec!["execute"],
-                            format!("{path} {}", self.under(target)),
-                        ),
-                        (exec.rule, None),
-                        first,
-                    );
-                    witness.forbids = Explanation::because(if exec.second.is_empty() {
-                        "it refuses to run it"
-                    } else {
-                        "programs stay confined there"
-                    });
-                    self.witnesses.push(witness);
-                }
-            }
-        }
-    }
-
-    fn describe(&self, target: &Target) -> String {
-        match target {
-            Target::Attached => "whichever profile attaches to it".into(),
-            Target::Elsewhere(name) => format!("profile {}", String::from_utf8_lossy(name)),
-            Target::Profile(index) => self
-                .first
-                .policy
-                .profiles
-                .get(*index)
-                .map_or_else(String::new, |profile| {
-                    format!("profile {}", String::from_utf8_lossy(&profile.name))
-                }),
-            Target::Same => "the same profile".into(),
-            Target::Unconfined => "no profile".into(),
-        }
-    }
-
-    fn under(&self, target: &Target) -> String {
-        match target {
-            Target::Unconfined => "unconfined".into(),
-            Target::Attached => {
-                "under whichever profile attaches to it, whose rules are not known".into()
-            }
-            Target::Elsewhere(_) => {
-                format!("under {}, whose rules are not known", self.describe(target))
-            }
-            Target::Profile(_) | Target::Same => format!("under {}", self.describe(target)),
-        }
-    }
-
-    /// What the second side has for a domain that the first can go to.
-    fn answer(&self, pair: &Pair, target: &Target, seconds: &[Target]) -> Answer {
-        let is_unknown =
-            |target: &Target| matches!(target, Target::Attached | Target::Elsewhere(_));
-        if seconds.contains(&Target::Unconfined)
-            || (self.trusts_unknown && seconds.iter().any(is_unknown))
-        {
-            return Answer::Fine;
-        }
-        let first = match target {
-            Target::Attached | Target::Elsewhere(_) if seconds.contains(target) => {
-                return Answer::Fine;
-            }
-            // The baseline itself, by its name.
-            Target::Elsewhere(name) if *name == self.second.profile.name && !seconds.is_empty() => {
-                return Answer::Fine;
-            }
-            Target::Attached | Target::Elsewhere(_) | Target::Unconfined => return Answer::Differs,
-            Target::Profile(index) => *index,
-            Target::Same => pair.first,
-        };
-        seconds
-            .iter()
-            .find_map(|second| match second {
-                Target::Profile(second) => Some(Answer::Pair(first, *second)),
-                Target::Same => Some(Answer::Pair(first, pair.second)),
-                _ => None,
-            })
-            .unwrap_or(Answer::Differs)
-    }
-
-    /// A hat needs no rule to be entered.
-    fn hats(&mut self, pair: &Pair, first: &Profile, second: &Profile) {
-        let is_hat_of =
-            |hat: &Profile, parent: &Profile| hat.hat && hat.parent.as_ref() == Some(&parent.name);
-        let hats: Vec<(usize, &Profile)> = self
-            .first
-            .policy
-            .profiles
-            .iter()
-            .enumerate()
-            .filter(|(_, hat)| is_hat_of(hat, first))
-            .collect();
-        for (index, hat) in hats {
-            let local = hat.name.get(first.name.len()..).unwrap_or_default();
-            let other = self.second.policy.profiles.iter().position(|other| {
-                is_hat_of(other, second)
-                    && other.name.get(second.name.len()..).unwrap_or_default() == local
-            });
-            let step = Move {
-                how: "enters a hat".into(),
-                to: format!("profile {}", String::from_utf8_lossy(&hat.name)),
-            };
-            let moves = pair.moves.iter().cloned().chain([step]).collect();
-            self.push(index, other.unwrap_or(pair.second), moves);
-        }
-    }
-
-    /// Changes of profile: first those to profiles of the text, then any other.
-    fn changes(&mut self, pair: &Pair, first: &Profile, second: &Profile) -> Result<(), Exhausted> {
-        let budget = &mut *self.budget;
-        let mut mine = Side::new(entries(first, Class::File), file::CHANGE_PROFILE, budget)?;
-        if mine.may_permit(mine.start()) & file::CHANGE_PROFILE == 0 {
-            return Ok(());
-        }
-        let mut theirs = Side::new(entries(second, Class::File), file::CHANGE_PROFILE, budget)?;
-        let known: Vec<Vec<u8>> = self
-            .first
-            .policy
-            .profiles
-            .iter()
-            .map(|profile| profile.name.clone())
-            .chain([b"unconfined".to_vec(), self.second.profile.name.clone()])
-            .collect();
-        for label in &known {
-            let at = mine.walk(mine.start(), label, self.budget)?;
-            if mine.allows(at) & file::CHANGE_PROFILE == 0 {
-                continue;
-            }
-            let rule = mine.deciding(at, file::CHANGE_PROFILE);
-            let at = theirs.walk(theirs.start(), label, self.budget)?;
-            let seconds = if theirs.allows(at) & file::CHANGE_PROFILE == 0 {
-                vec![Target::Same]
-            } else {
-                vec![Target::named(self.second.policy, label), Target::Same]
-            };
-            let target = Target::named(self.first.policy, label);
-            let step = Move {
-                how: "changes its profile".into(),
-                to: self.describe(&target),
-            };
-            match self.answer(pair, &target, &seconds) {
-                Answer::Fine => {}
-                Answer::Pair(first, second) => {
-                    let moves = pair.moves.iter().cloned().chain([step]).collect();
-                    self.push(first, second, moves);
-                }
-                Answer::Differs => {
-                    let witness = self.witness(
-                        pair,
-                        (
-                            "change_profile",
-                            vec!["change_profile"],
-                            String::from_utf8_lossy(label).into_owned(),
-                        ),
-                        (rule.map(|(entry, _)| entry.span), None),
-                        first,
-                    );
-                    self.witnesses.push(witness);
-                }
-            }
-        }
-        let names = Names {
-            pairs: known
-                .iter()
-                .map(|name| (name.clone(), name.clone()))
-                .collect(),
-        };
-        let domain = Domain::new(vec![Field::NewLabel], &names);
-        let search = Search {
-            domain: &domain,
-            names: &Names::default(),
-            bits: file::CHANGE_PROFILE,
-            early: None,
-            guarantees: &Guarantees::default(),
-            limit: self.limit.saturating_sub(self.witnesses.len()),
-        };
-        for found in differences(&mut mine, &mut theirs, &search, self.budget)? {
-            let witness = self.witness(
-                pair,
-                (
-                    "change_profile",
-                    vec!["change_profile"],
-                    format!(
-                        "{}, whose rules are not known",
-                        classes::peer(&found.string, &first.name)
-                    ),
-                ),
-                (found.permits, found.forbids),
-                first,
-            );
-            self.witnesses.push(witness);
-        }
-        Ok(())
-    }
 }
 
 /// How grave it is, 0 the gravest: to lock a file is little beside writing it.
@@ -749,13 +514,6 @@ fn gravity(witness: &Witness) -> u8 {
         ("file" | "link", _) => 3,
         _ => 0,
     }
-}
-
-/// What the second side has for a domain of the first.
-enum Answer {
-    Differs,
-    Fine,
-    Pair(usize, usize),
 }
 
 fn entries(profile: &Profile, class: Class) -> &[Entry] {
