@@ -2,7 +2,7 @@
 //!
 //! `apparmor_parser` rewrites a glob to the text of a regular expression and reads that with a small grammar of its own. The
 //! rewriting sees the text so far (a star after a `/` differs from one after a `{`), and stars inside of `[…]` come out
-//! strangely. The same two steps are taken here, over [`Token`]s instead of text, so that the strange cases agree as well.
+//! strangely. The same two steps are taken here, over tokens instead of text, so that the strange cases agree as well.
 
 use super::pattern::{ByteSet, Pattern};
 use super::quoting::escape;

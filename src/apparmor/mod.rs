@@ -1,7 +1,7 @@
 //! The AppArmor policy language.
 //!
 //! Text becomes tokens (`lexer`), tokens a tree ([`parser`], [`ast`]), the tree of a file and of what it includes
-//! ([`include`]) a [`model`] of what its profiles permit. The language is that of AppArmor 5.0: `apparmor.d(5)`, and where that is
+//! ([`mod@include`]) a [`model`] of what its profiles permit. The language is that of AppArmor 5.0: `apparmor.d(5)`, and where that is
 //! silent what `apparmor_parser` does.
 
 pub mod ast;

@@ -17,7 +17,7 @@ use crate::{
     apparmor::{
         diagnostic::{Diagnostic, Severity},
         include::{Includes, Loaded, MAX_FILE, load},
-        model::policy,
+        model::{conflicts, policy},
     },
     report::{frame::frame, text::sentence},
 };
@@ -94,7 +94,9 @@ impl Lint {
 
 /// What is wrong with what the text means.
 fn diagnostics(loaded: &Loaded, includes: &dyn Includes) -> Vec<Diagnostic> {
-    policy(loaded, includes).1
+    let (policy, mut found) = policy(loaded, includes);
+    found.extend(conflicts(&policy));
+    found
 }
 
 /// Findings as they come in.

@@ -9,7 +9,7 @@ use crate::{
     apparmor::{
         diagnostic::{Diagnostic, Severity},
         include::{Includes, Loaded, load},
-        model::{Policy, Profile, policy},
+        model::{Policy, Profile, conflicts, policy},
     },
     report::frame::frame,
 };
@@ -34,6 +34,7 @@ impl PolicyFile {
         let (loaded, mut diagnostics) = load(name, Arc::clone(&text), includes);
         let (policy, more) = policy(&loaded, includes);
         diagnostics.extend(more);
+        diagnostics.extend(conflicts(&policy));
         diagnostics.sort_by_key(|diagnostic| diagnostic.span);
         Self {
             text,

@@ -123,6 +123,14 @@ impl<'a> Runner<'a> {
         match &exec.target {
             ExecTarget::Inherit => vec![Target::Same],
             ExecTarget::Unconfined => vec![Target::Unconfined],
+            // With `pix` a stack is put on this profile: it permits no more. Otherwise on whatever attaches, or on nothing at all,
+            // and permits no more than what is named (seen: `attached//&name`, `name//&unconfined`).
+            ExecTarget::Named(name) if name.starts_with(b"&") => match exec.fallback {
+                Fallback::Inherit => vec![Target::Same],
+                Fallback::Deny | Fallback::Unconfined => {
+                    vec![Target::named(policy, name.get(1..).unwrap_or_default())]
+                }
+            },
             ExecTarget::Named(name) => match Target::named(policy, name) {
                 found @ (Target::Profile(_) | Target::Same) => vec![found],
                 unknown => std::iter::once(unknown).chain(fallback()).collect(),

@@ -1,7 +1,7 @@
 //! How one AppArmor policy relates to another by what it permits.
 //!
 //! A policy is a set of languages, one per class of mediation: the strings for which the kernel would say yes. Whether one is
-//! a subset of another is decided by walking both automata together ([`walk`]), never by comparing texts and never by trying
+//! a subset of another is decided by walking both automata together, never by comparing texts and never by trying
 //! examples; each difference is a shortest string that proves it, with the rules that explain it.
 
 mod ask;

@@ -20,7 +20,7 @@ pub(super) enum Target {
 impl Target {
     /// The domain of a label.
     pub(super) fn named(policy: &Policy, label: &[u8]) -> Self {
-        // A stack permits what all of its profiles do: never more than before.
+        // Changing to a stack puts it on the profile that changes, which then permits no more than before.
         if label.starts_with(b"&") {
             return Self::Same;
         }

@@ -9,7 +9,7 @@ use crate::{
     apparmor::{
         diagnostic::{Diagnostic, Severity},
         include::{Includes, Loaded, NoIncludes, load},
-        model::{Policy, policy},
+        model::{Policy, conflicts, policy},
         source::Sources,
     },
     compare::{Baseline, Comparison, Relation, Subject, compare},
@@ -224,6 +224,7 @@ fn read(
     let (loaded, mut diagnostics) = load(file.to_owned(), text.into(), includes);
     let (policy, more) = policy(&loaded, includes);
     diagnostics.extend(more);
+    diagnostics.extend(conflicts(&policy));
     let error = first_error(&loaded.sources, &diagnostics, file);
     (loaded, policy, error)
 }

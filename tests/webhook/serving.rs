@@ -160,7 +160,8 @@ fn a_broken_profile_does_not_keep_the_gate_from_starting() -> Result<()> {
     let answer = server.review(&object)?;
     let message = answer["status"]["message"].as_str().unwrap_or_default();
     ensure!(
-        message.contains("could not be compared with containerd's default") && message.contains("broken:1"),
+        message.contains("could not be compared with containerd's default")
+            && message.contains("broken:1"),
         "{message}"
     );
     Ok(())

@@ -26,11 +26,12 @@ fn rules(loaded: &Loaded) -> String {
     fn items(unit: &Unit, all: &[Item], found: &mut Vec<String>) {
         for item in all {
             match &item.statement.value {
-                Statement::Rule { rule, .. } => {
-                    if let crate::apparmor::ast::Rule::Path(rule) = rule {
-                        let path = String::from_utf8_lossy(&rule.path.value);
-                        found.push(path.into_owned());
-                    }
+                Statement::Rule {
+                    rule: crate::apparmor::ast::Rule::Path(rule),
+                    ..
+                } => {
+                    let path = String::from_utf8_lossy(&rule.path.value);
+                    found.push(path.into_owned());
                 }
                 Statement::Profile(profile) => block(unit, &profile.body, found),
                 Statement::Block { block: inner, .. } => block(unit, inner, found),

@@ -3,8 +3,35 @@
 use std::collections::{HashMap, HashSet};
 
 use super::super::automaton::{Automaton, Budget, Exhausted};
+use super::super::diagnostic::Diagnostic;
 use super::super::source::Span;
-use super::{Class, Entry, Profile, file, permits};
+use super::{Class, Entry, Policy, Profile, file, permits};
+
+/// What the parser refuses for it, one for each profile.
+#[must_use]
+pub fn conflicts(policy: &Policy) -> Vec<Diagnostic> {
+    let mut budget = Budget::default();
+    let mut found = Vec::new();
+    for profile in &policy.profiles {
+        match conflict(profile, &mut budget) {
+            Ok(None) => {}
+            Ok(Some((_, span))) => found.push(
+                Diagnostic::error(
+                    "conflicting-exec",
+                    span,
+                    "this runs a program in another way than a rule above does, and neither counts more",
+                )
+                .help("name the program's whole path in one of the two: an exact path counts more than a glob"),
+            ),
+            Err(_) => {
+                let message = "whether rules of this profile run a program in two ways would take too long to tell";
+                found.push(Diagnostic::warning("undecided", profile.span, message));
+                break;
+            }
+        }
+    }
+    found
+}
 
 /// The first two rules that are in conflict, if any are. Looks at all programs that rules are about, so it costs about as much as
 /// a comparison does.
@@ -19,6 +46,11 @@ pub fn conflict(profile: &Profile, budget: &mut Budget) -> Result<Option<(Span, 
         .flatten()
         .filter(|entry| entry.permissions & BOTH != 0)
         .collect();
+    let mut execs = entries.iter().filter_map(|entry| entry.exec.as_ref());
+    let first = execs.next();
+    if execs.all(|exec| Some(exec) == first) {
+        return Ok(None);
+    }
     let mut same: HashMap<_, Vec<&Entry>> = HashMap::new();
     for entry in entries.iter().filter(|entry| entry.exec.is_some()) {
         let others = same.entry((&entry.pattern, entry.priority)).or_default();

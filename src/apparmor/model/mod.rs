@@ -12,7 +12,7 @@ mod policy;
 mod preamble;
 pub(crate) mod rules;
 
-pub use conflicts::conflict;
+pub use conflicts::{conflict, conflicts};
 pub use features::Features;
 pub use permits::{Deciding, Permits, deciding, permissions, permits};
 pub use policy::{Capabilities, Origin, Policy, Profile, ProfileMode, policy};
