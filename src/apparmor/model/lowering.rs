@@ -74,7 +74,7 @@ pub(super) struct Sizes {
 }
 
 /// LIMIT: entries of a policy. `all,` writes some eighty, most rules one or two; Debian's largest profiles have a thousand.
-const MAX_ENTRIES: usize = 400_000;
+const MAX_ENTRIES: usize = 100_000;
 
 impl<'a> Lowering<'a> {
     pub(super) fn new(
@@ -145,6 +145,11 @@ impl<'a> Lowering<'a> {
             return;
         }
         self.entries.entry(class).or_default().push(entry);
+    }
+
+    /// Whether the policy is refused for its size: looking at more of it tells nothing.
+    pub(super) fn is_too_large(&self) -> bool {
+        self.sizes.told
     }
 
     /// Said once: what follows is the same.

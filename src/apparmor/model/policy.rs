@@ -235,6 +235,9 @@ impl<'a> Builder<'a> {
         let mut capabilities = Capabilities::default();
         let mut transitions = BTreeSet::new();
         for placed in &body.rules {
+            if lowering.is_too_large() {
+                break;
+            }
             lower(
                 &mut lowering,
                 placed,
