@@ -306,8 +306,9 @@ impl Loader<'_> {
     }
 
     fn report(&mut self, diagnostic: Diagnostic) {
-        if self.reported.len() < MAX_REPORTED
-            && self.reported.insert((diagnostic.code, diagnostic.span))
+        // Beyond what is told apart a finding may be told twice, and is never left out.
+        if self.reported.len() >= MAX_REPORTED
+            || self.reported.insert((diagnostic.code, diagnostic.span))
         {
             self.diagnostics.push(diagnostic);
         }

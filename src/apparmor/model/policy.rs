@@ -137,8 +137,8 @@ pub fn policy(loaded: &Loaded, includes: &dyn Includes) -> (Policy, Vec<Diagnost
         sizes: Sizes::default(),
         too_many: false,
     };
-    for (unit, profile, span) in &preamble.profiles {
-        builder.profile(unit, profile, *span, None);
+    for (unit, profile) in &preamble.profiles {
+        builder.profile(unit, profile, None);
     }
     (builder.policy, builder.diagnostics.into_vec())
 }
@@ -170,17 +170,11 @@ type Blocks<'a> = Arc<[&'a Prefix]>;
 #[derive(Default)]
 struct Body<'a> {
     rules: Vec<Placed<'a>>,
-    children: Vec<(&'a Unit, &'a ast::Profile, Span)>,
+    children: Vec<(&'a Unit, &'a ast::Profile)>,
 }
 
 impl<'a> Builder<'a> {
-    fn profile(
-        &mut self,
-        unit: &'a Unit,
-        profile: &'a ast::Profile,
-        span: Span,
-        parent: Option<&[u8]>,
-    ) {
+    fn profile(&mut self, unit: &'a Unit, profile: &'a ast::Profile, parent: Option<&[u8]>) {
         // What is left out must not pass for something that is not there.
         if self.policy.profiles.len() == MAX_PROFILES {
             if !std::mem::replace(&mut self.too_many, true) {
@@ -257,7 +251,7 @@ impl<'a> Builder<'a> {
                 .help("a profile has room for twelve: let some attach by their paths instead"),
             );
         }
-        implied(&mut lowering, profile, &body, parent.is_some());
+        implied(&mut lowering, profile, &body);
         lowering.undefine();
         let entries = lowering.finish();
         let (mode, flags) = flags(&profile.flags);
@@ -274,10 +268,9 @@ impl<'a> Builder<'a> {
             entries,
             span: profile.name.span,
         });
-        for (unit, child, span) in body.children {
-            self.profile(unit, child, span, Some(&name));
+        for (unit, child) in body.children {
+            self.profile(unit, child, Some(&name));
         }
-        let _ = span;
     }
 
     fn collect(
@@ -328,7 +321,7 @@ impl<'a> Builder<'a> {
                 }
                 // The parser drops profiles in qualifier blocks with the rest of the block.
                 Statement::Profile(child) if taken && blocks.is_empty() => {
-                    body.children.push((unit, child, item.statement.span));
+                    body.children.push((unit, child));
                 }
                 // An `abi` in a profile has no effect, but it needs to be there.
                 Statement::Abi(path) => {
@@ -493,7 +486,7 @@ fn lower_rule(
 
 /// The files through which profiles and hats are changed: permitted by the parser where there is a rule or a hat for it, and
 /// also where that rule denies.
-fn implied(cx: &mut Lowering<'_>, profile: &ast::Profile, body: &Body<'_>, child: bool) {
+fn implied(cx: &mut Lowering<'_>, profile: &ast::Profile, body: &Body<'_>) {
     let changes = body
         .rules
         .iter()
@@ -501,8 +494,7 @@ fn implied(cx: &mut Lowering<'_>, profile: &ast::Profile, body: &Body<'_>, child
     if let Some(placed) = changes {
         rules::change_profile::lower_implied(cx, placed.span, rules::change_profile::PROFILE_FILES);
     }
-    let _ = child;
-    let first = body.children.first().map(|(_, child, _)| child.name.span);
+    let first = body.children.first().map(|(_, child)| child.name.span);
     let hat = is_hat(profile).then_some(profile.name.span);
     if let Some(span) = hat.or(first) {
         rules::change_profile::lower_implied(cx, span, rules::change_profile::HAT_FILES);

@@ -14,7 +14,7 @@ pub(super) struct Preamble<'a> {
     pub(super) features: Features,
     pub(super) variables: Variables,
     pub(super) aliases: Vec<(Vec<u8>, Vec<u8>)>,
-    pub(super) profiles: Vec<(&'a Unit, &'a ast::Profile, Span)>,
+    pub(super) profiles: Vec<(&'a Unit, &'a ast::Profile)>,
 }
 
 /// LIMIT: aliases: each is looked at for each rule.
@@ -96,9 +96,7 @@ impl<'a> Reader<'a, '_> {
                     }
                 }
                 Statement::Profile(profile) => {
-                    self.preamble
-                        .profiles
-                        .push((unit, profile, item.statement.span));
+                    self.preamble.profiles.push((unit, profile));
                 }
                 // The parser refuses them here.
                 Statement::Block { .. } | Statement::If(_) | Statement::Rule { .. } => {}
