@@ -8,7 +8,7 @@ use clap::{Args, ValueEnum};
 use super::{Done, includes::DirectoryIncludes, policy_file::PolicyFile, print};
 use crate::{
     apparmor::{automaton::Budget, include::Includes, model::Profile},
-    compare::{Baseline, Comparison, Relation, Runtime, Subject, compare_within, fix},
+    compare::{Baseline, Comparison, Relation, Runtime, Subject, Yardstick, compare_within, fix},
     report::comparison::{human, json},
 };
 
@@ -63,19 +63,9 @@ impl Compare {
             return Ok(Done::Refused);
         }
         let (baseline_name, baseline) = self.baseline(&includes)?;
-        let against = baseline
-            .policy
-            .profiles
-            .first()
-            .with_context(|| format!("{baseline_name} has no profile"))?;
-        let against = Subject {
-            policy: &baseline.policy,
-            sources: &baseline.loaded.sources,
-            profile: against,
-        };
         let profiles = candidate.profiles(self.profile.as_deref())?;
         if self.fix {
-            return self.fix(&candidate, &profiles, &includes, against);
+            return self.fix(&candidate, &profiles, &includes, baseline.subject());
         }
         // Of all profiles together: a file of a hundred takes no longer than one.
         let mut budget = Budget::default();
@@ -88,7 +78,7 @@ impl Compare {
                     profile,
                 };
                 let name = String::from_utf8_lossy(&profile.name).into_owned();
-                (name, compare_within(subject, against, &mut budget))
+                (name, compare_within(subject, &baseline, &mut budget))
             })
             .collect();
         match self.output {
@@ -126,14 +116,15 @@ impl Compare {
         Ok(Done::Fine)
     }
 
-    fn baseline(&self, includes: &dyn Includes) -> anyhow::Result<(String, PolicyFile)> {
+    fn baseline(&self, includes: &dyn Includes) -> anyhow::Result<(String, Yardstick)> {
         let parsed = self.baseline.parse::<Baseline>();
         // A file of a runtime's name is meant by its path: `./docker`.
         if let Ok(baseline) = parsed {
-            let text = baseline.template().text();
             let name = baseline.to_string();
-            let file = PolicyFile::of(name.clone(), text.into_bytes().into(), includes);
-            return Ok((name, file));
+            let known = Yardstick::baseline(baseline);
+            return known
+                .map(|known| (name, known))
+                .context("a runtime's default has no profile");
         }
         let path = Path::new(&self.baseline);
         if let (false, Err(error)) = (path.exists(), parsed) {
@@ -148,7 +139,11 @@ impl Compare {
             file.show_errors()?;
             bail!("the baseline {} is not valid", self.baseline);
         }
-        Ok((self.baseline.clone(), file))
+        let name = self.baseline.clone();
+        let known = Yardstick::new(file.loaded.sources, file.policy);
+        known
+            .map(|known| (name.clone(), known))
+            .with_context(|| format!("{name} has no profile"))
     }
 }
 

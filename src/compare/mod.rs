@@ -16,6 +16,7 @@ mod relation;
 mod side;
 mod walk;
 mod witness;
+mod yardstick;
 
 pub use ask::{Answer, Question, ask, ask_capability};
 pub use baseline::{
@@ -25,3 +26,4 @@ pub use baseline::{
 pub use fix::{FixError, fix};
 pub use relation::{Comparison, MAX_WITNESSES, Relation, Subject, compare, compare_within};
 pub use witness::{Asked, Explanation, Move, Whose, Witness};
+pub use yardstick::Yardstick;

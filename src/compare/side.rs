@@ -36,10 +36,7 @@ impl<'a> Side<'a> {
         bits: u32,
         budget: &mut Budget,
     ) -> Result<Self, Exhausted> {
-        let entries: Vec<&Entry> = entries
-            .into_iter()
-            .filter(|entry| permissions(entry) & bits != 0)
-            .collect();
+        let entries = relevant(entries, bits);
         let automaton = Automaton::new(
             entries.iter().map(|entry| {
                 let mask = match entry.mode {
@@ -55,6 +52,24 @@ impl<'a> Side<'a> {
             automaton: Some(automaton),
             permits: Map::default(),
         })
+    }
+
+    /// The same side with an automaton that was made of the same entries and bits before.
+    pub(super) fn known(
+        entries: impl IntoIterator<Item = &'a Entry>,
+        bits: u32,
+        automaton: Automaton,
+    ) -> Self {
+        Self {
+            entries: relevant(entries, bits),
+            automaton: Some(automaton),
+            permits: Map::default(),
+        }
+    }
+
+    /// Its automaton, with the states that it has so far.
+    pub(super) fn into_automaton(self) -> Option<Automaton> {
+        self.automaton
     }
 
     pub(super) fn is_everything(&self) -> bool {
@@ -158,6 +173,14 @@ impl<'a> Side<'a> {
     }
 }
 
+/// Entries that have one of the bits.
+fn relevant<'a>(entries: impl IntoIterator<Item = &'a Entry>, bits: u32) -> Vec<&'a Entry> {
+    entries
+        .into_iter()
+        .filter(|entry| permissions(entry) & bits != 0)
+        .collect()
+}
+
 /// What a side permits wherever a walk may still go, by place: a walk needs to go no further where that is enough.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Guarantees {
@@ -175,34 +198,16 @@ impl Guarantees {
         bits: u32,
         budget: &mut Budget,
     ) -> Result<Self, Exhausted> {
-        let start = side.start();
-        Self::from_states(side, &[start], domain, bits, budget)
-    }
-
-    /// The same of a side that has read something before the domain's strings.
-    pub(super) fn from_states(
-        side: &mut Side<'_>,
-        starts: &[At],
-        domain: &Domain,
-        bits: u32,
-        budget: &mut Budget,
-    ) -> Result<Self, Exhausted> {
         if side.is_everything() {
             return Ok(Self::default());
         }
         let bytes = distinct_bytes(domain, &[side], budget)?;
-        let mut places: Vec<(Place, At)> = Vec::new();
-        let mut index = Map::default();
-        for &start in starts {
-            let start = (Place::START, start);
-            index.entry(start).or_insert_with(|| {
-                places.push(start);
-                places.len() - 1
-            });
-        }
+        let start = (Place::START, side.start());
+        let mut places: Vec<(Place, At)> = vec![start];
+        let mut index = Map::from_iter([(start, 0)]);
         let mut permitted = Vec::new();
         // From each place, those before it.
-        let mut before: Vec<Vec<usize>> = vec![Vec::new(); places.len()];
+        let mut before: Vec<Vec<usize>> = vec![Vec::new()];
         let mut current = 0;
         while let Some(&(place, at)) = places.get(current) {
             permitted.push(if domain.ends(place) {

@@ -29,11 +29,25 @@ pub(super) struct Search<'s> {
     pub(super) bits: u32,
     /// Where the kernel asks for the beginning of a string first.
     pub(super) early: Option<Early>,
-    /// What the second side permits further on.
-    pub(super) guarantees: &'s Guarantees,
+    /// How much the second side permits.
+    pub(super) second_is: Breadth<'s>,
     /// How many to find.
     pub(super) limit: usize,
 }
+
+/// How much a side permits.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Breadth<'g> {
+    /// Nearly everything, and this is known of it.
+    Known(&'g Guarantees),
+    /// Little: a walk ends by itself about as soon.
+    Narrow,
+    /// Perhaps nearly everything: a long walk pays for learning first where it need not go.
+    Wide,
+}
+
+/// Strings after which a walk is long.
+const LONG: usize = 64;
 
 /// The kernel asks for the first fields of a string, and goes on only for what is not permitted there.
 #[derive(Clone, Copy, Debug)]
@@ -167,8 +181,30 @@ pub(super) fn differences(
     let mut seen = Set::from_iter([start]);
     let mut causes: Map<Cause, u32> = Map::default();
     let mut current = 0;
+    let mut learned = Guarantees::default();
+    // What may differ from some place on: the first side may permit it, and the second is not known to.
+    let missing = |key: Key, first: &Side<'_>, guarantees: &Guarantees| {
+        let guaranteed = if key.second.stopped {
+            0
+        } else {
+            guarantees.from(key.place, key.second.at)
+        };
+        search.bits & key.first.may_permit(first) & !(guaranteed | key.second.permitted)
+    };
     while let Some(node) = nodes.get(current) {
         let key = node.key;
+        if current == LONG && matches!(search.second_is, Breadth::Wide) {
+            learned = Guarantees::new(second, search.domain, search.bits, budget)?;
+        }
+        let guarantees = match search.second_is {
+            Breadth::Known(guarantees) => guarantees,
+            Breadth::Narrow | Breadth::Wide => &learned,
+        };
+        // It was put here before that was known.
+        if missing(key, first, guarantees) == 0 {
+            current += 1;
+            continue;
+        }
         if search.domain.ends(key.place) {
             let only = key.first.allows(first) & !key.second.allows(second) & search.bits;
             if only != 0 {
@@ -185,11 +221,8 @@ pub(super) fn differences(
                 }
             }
         }
-        let mut push = |key: Key, step: Step, may: u32, budget: &mut Budget| {
-            let guaranteed = search.guarantees.from(key.place, key.second.at);
-            let guaranteed = if key.second.stopped { 0 } else { guaranteed };
-            let missing = search.bits & may & !(guaranteed | key.second.permitted);
-            if missing != 0 && seen.insert(key) {
+        let mut push = |key: Key, step: Step, first: &Side<'_>, budget: &mut Budget| {
+            if missing(key, first, guarantees) != 0 && seen.insert(key) {
                 budget.keep(size_of::<Node>() + 2 * size_of::<Key>())?;
                 nodes.push(Node {
                     key,
@@ -211,7 +244,7 @@ pub(super) fn differences(
                 first: key.first.next(first, byte, crosses, budget)?,
                 second: key.second.next(second, byte, crosses, budget)?,
             };
-            push(next, Step::Byte(byte), next.first.may_permit(first), budget)?;
+            push(next, Step::Byte(byte), first, budget)?;
         }
         if let Some(place) = search.domain.after_label(key.place) {
             for (index, (mine, theirs)) in search.names.pairs.iter().enumerate() {
@@ -220,12 +253,7 @@ pub(super) fn differences(
                     first: key.first.walk(first, mine, budget)?,
                     second: key.second.walk(second, theirs, budget)?,
                 };
-                push(
-                    next,
-                    Step::Name(index),
-                    next.first.may_permit(first),
-                    budget,
-                )?;
+                push(next, Step::Name(index), first, budget)?;
             }
         }
         current += 1;

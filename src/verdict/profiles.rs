@@ -7,12 +7,13 @@ use std::{
 
 use crate::{
     apparmor::{
+        automaton::Budget,
         diagnostic::{Diagnostic, Severity},
-        include::{Includes, Loaded, NoIncludes, load},
+        include::{Includes, Loaded, load},
         model::{Policy, conflicts, policy},
         source::Sources,
     },
-    compare::{Baseline, Comparison, Relation, Subject, compare},
+    compare::{Baseline, Comparison, Relation, Subject, Yardstick, compare_within},
 };
 
 /// A source of profile texts that can tell how a profile relates to a baseline.
@@ -41,6 +42,8 @@ pub struct ProfileTexts {
     by_name: HashMap<String, Known>,
     /// Comparisons made so far: a text that was read again has those of before.
     cache: Arc<Mutex<HashMap<Question, Arc<Comparison>>>>,
+    /// The baselines that were asked for.
+    yardsticks: Arc<Mutex<HashMap<Baseline, Arc<Yardstick>>>>,
 }
 
 /// A file, with all that it includes.
@@ -81,6 +84,7 @@ impl ProfileTexts {
     pub fn remembering(others: &Self) -> Self {
         Self {
             cache: Arc::clone(&others.cache),
+            yardsticks: Arc::clone(&others.yardsticks),
             ..Self::default()
         }
     }
@@ -157,25 +161,31 @@ impl ProfileTexts {
             sources: &loaded.sources,
             profile,
         };
-        with_baseline(baseline, |baseline| compare(candidate, baseline))
+        match self.yardstick(baseline) {
+            Some(baseline) => compare_within(candidate, &baseline, &mut Budget::default()),
+            None => unknown("the baseline has no profile".to_owned()),
+        }
     }
-}
 
-/// Does something with a baseline's own profile.
-fn with_baseline(baseline: Baseline, ask: impl FnOnce(Subject<'_>) -> Comparison) -> Comparison {
-    let text = baseline.template().text();
-    // Written here, and read back in tests: it has neither errors nor includes.
-    let (loaded, policy, error) = read(&baseline.to_string(), text.as_bytes(), &NoIncludes);
-    if let Some(error) = error {
-        return unknown(error.to_string());
-    }
-    match policy.profiles.first() {
-        Some(profile) => ask(Subject {
-            policy: &policy,
-            sources: &loaded.sources,
-            profile,
-        }),
-        None => unknown("the baseline has no profile".to_owned()),
+    /// A baseline's own profile, made once.
+    fn yardstick(&self, baseline: Baseline) -> Option<Arc<Yardstick>> {
+        // A thread that panicked while it held the map has left it whole.
+        let known = || {
+            self.yardsticks
+                .lock()
+                .unwrap_or_else(PoisonError::into_inner)
+        };
+        if let Some(yardstick) = known().get(&baseline) {
+            return Some(Arc::clone(yardstick));
+        }
+        // Not under the lock: others need not wait for it.
+        let yardstick = Arc::new(Yardstick::baseline(baseline)?);
+        let mut known = known();
+        if known.len() >= MAX_YARDSTICKS {
+            known.clear();
+        }
+        known.insert(baseline, Arc::clone(&yardstick));
+        Some(yardstick)
     }
 }
 
@@ -211,6 +221,9 @@ impl Profiles for ProfileTexts {
         Some(comparison)
     }
 }
+
+/// LIMIT: baselines that are remembered. A cluster has one for each version of a runtime on its nodes.
+const MAX_YARDSTICKS: usize = 32;
 
 /// LIMIT: comparisons that are remembered.
 const MAX_CACHED: usize = 10_000;
@@ -264,8 +277,8 @@ fn unknown(why: String) -> Comparison {
 mod tests {
     use std::sync::Arc;
 
-    use super::{Baseline, NoIncludes, ProfileTexts, Profiles, Relation};
-    use crate::compare::Runtime;
+    use super::{Baseline, ProfileTexts, Profiles, Relation};
+    use crate::{apparmor::include::NoIncludes, compare::Runtime};
 
     fn texts(files: &[(&str, &str)]) -> ProfileTexts {
         let mut texts = ProfileTexts::default();

@@ -16,7 +16,7 @@ pub type Rules = Arc<[u32]>;
 /// Patterns as one automaton.
 #[derive(Clone, Debug)]
 pub struct Automaton {
-    positions: Positions,
+    positions: Arc<Positions>,
     states: Vec<State>,
     known: Map<Arc<[u32]>, StateId>,
     start: StateId,
@@ -27,6 +27,20 @@ pub struct Automaton {
     classes: Box<[u8; 256]>,
     /// A byte of each class.
     representatives: Vec<u8>,
+    scratch: Scratch,
+}
+
+/// Room to make a state in, kept from one to the next.
+#[derive(Clone, Debug, Default)]
+struct Scratch {
+    /// Positions to look at.
+    stack: Vec<u32>,
+    /// The positions that read a byte.
+    reading: Vec<u32>,
+    /// The patterns that match.
+    accepts: Vec<u32>,
+    /// Both, which tell states apart.
+    key: Vec<u32>,
 }
 
 #[derive(Clone, Debug)]
@@ -49,15 +63,17 @@ impl Automaton {
         let (classes, representatives) = byte_classes(&positions, budget)?;
         let mut automaton = Self {
             seen: vec![0; positions.all.len()],
-            positions,
+            positions: Arc::new(positions),
             states: Vec::new(),
             known: Map::default(),
             start: StateId(0),
             closures: 0,
             classes,
             representatives,
+            scratch: Scratch::default(),
         };
-        automaton.start = automaton.state([automaton.positions.start].into_iter(), budget)?;
+        automaton.scratch.stack.push(automaton.positions.start);
+        automaton.start = automaton.state(budget)?;
         Ok(automaton)
     }
 
@@ -116,11 +132,11 @@ impl Automaton {
         if let Some(Some(next)) = from.next.get(class) {
             return Ok(*next);
         }
-        let positions = Arc::clone(&from.positions);
-        budget.step(positions.len())?;
+        budget.step(from.positions.len())?;
         let byte = self.representatives.get(class).copied().unwrap_or(byte);
-        let mut targets = Vec::with_capacity(positions.len());
-        for &position in &*positions {
+        let targets = &mut self.scratch.stack;
+        targets.clear();
+        for &position in &*from.positions {
             match self.positions.all.get(position as usize) {
                 Some(Position::Byte(expected, next)) if *expected == byte => targets.push(*next),
                 Some(Position::Set(set, next)) if set.contains(byte) => targets.push(*next),
@@ -133,7 +149,7 @@ impl Automaton {
                 _ => {}
             }
         }
-        let next = self.state(targets.into_iter(), budget)?;
+        let next = self.state(budget)?;
         if let Some(slot) = self
             .states
             .get_mut(state.0 as usize)
@@ -144,16 +160,17 @@ impl Automaton {
         Ok(next)
     }
 
-    /// The state of some positions and all that they reach without a byte.
-    fn state(
-        &mut self,
-        from: impl Iterator<Item = u32>,
-        budget: &mut Budget,
-    ) -> Result<StateId, Exhausted> {
+    /// The state of the positions on the stack and all that they reach without a byte.
+    fn state(&mut self, budget: &mut Budget) -> Result<StateId, Exhausted> {
         self.closures += 1;
-        let mut stack: Vec<u32> = from.collect();
-        let mut reading = Vec::with_capacity(stack.len());
-        let mut accepts = Vec::new();
+        let Scratch {
+            stack,
+            reading,
+            accepts,
+            key,
+        } = &mut self.scratch;
+        reading.clear();
+        accepts.clear();
         let mut mask = 0;
         while let Some(position) = stack.pop() {
             budget.step(1)?;
@@ -187,13 +204,11 @@ impl Automaton {
         reading.sort_unstable();
         accepts.sort_unstable();
         // Positions and accepts together tell states apart.
-        let key: Arc<[u32]> = reading
-            .iter()
-            .copied()
-            .chain([u32::MAX])
-            .chain(accepts.iter().copied())
-            .collect();
-        if let Some(&known) = self.known.get(&key) {
+        key.clear();
+        key.extend_from_slice(reading);
+        key.push(u32::MAX);
+        key.extend_from_slice(accepts);
+        if let Some(&known) = self.known.get(key.as_slice()) {
             return Ok(known);
         }
         let id = StateId(u32::try_from(self.states.len()).map_err(|_| Exhausted)?);
@@ -202,12 +217,12 @@ impl Automaton {
             (key.len() + reading.len() + accepts.len()) * 4 + classes * 8 + size_of::<State>() + 64,
         )?;
         self.states.push(State {
-            positions: reading.into(),
-            accepts: accepts.into(),
+            positions: reading.as_slice().into(),
+            accepts: accepts.as_slice().into(),
             mask,
             next: vec![None; classes],
         });
-        self.known.insert(key, id);
+        self.known.insert(key.as_slice().into(), id);
         Ok(id)
     }
 }

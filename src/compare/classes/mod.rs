@@ -75,6 +75,12 @@ impl Query {
         self.bits.iter().fold(0, |mask, (bit, _)| mask | bit)
     }
 
+    /// The bits that rules are looked at for: also the one without which the kernel does not go on.
+    pub(super) fn bits_asked(&self) -> u32 {
+        let goes_on = self.early.and_then(|early| early.goes_on);
+        self.mask() | goes_on.unwrap_or(0)
+    }
+
     /// What bits permit, the gravest first.
     pub(super) fn operations(&self, bits: u32) -> Vec<&'static str> {
         let mut names: Vec<&'static str> = Vec::new();

@@ -1,20 +1,23 @@
 //! The relation of two policies: every domain that a process of the one can reach, beside where the other's would be.
 
+mod evidence;
 mod transitions;
 
 use std::collections::{BTreeSet, VecDeque};
 
 use crate::apparmor::ast::RuleMode;
 use crate::apparmor::automaton::{Budget, Exhausted};
-use crate::apparmor::model::{CAPABILITIES, Class, Entry, Policy, Profile, ProfileMode, file};
-use crate::apparmor::source::{Sources, Span};
+use crate::apparmor::model::{Class, Entry, Policy, Profile, ProfileMode, file};
+use crate::apparmor::source::Sources;
 
 use super::classes::{KNOWN_PATHS, Query, queries};
+
 use super::domain::{Domain, Names};
 use super::links::{LinkSides, unconditional_links};
-use super::side::{Guarantees, Side};
-use super::walk::{Found, Search, differences, prefer};
-use super::witness::{Asked, Explanation, Move, Whose, Witness};
+use super::side::Side;
+use super::walk::{Breadth, Search, differences, prefer};
+use super::witness::{Move, Witness};
+use super::yardstick::{Known, Learned, Yardstick};
 
 /// What a candidate permits, seen from a baseline.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -79,16 +82,20 @@ const MAX_PAIRS: usize = 1_000;
 /// Compares a candidate with a baseline.
 #[must_use]
 pub fn compare(candidate: Subject<'_>, baseline: Subject<'_>) -> Comparison {
-    compare_within(candidate, baseline, &mut Budget::default())
+    both_ways(candidate.into(), baseline.into(), &mut Budget::default())
 }
 
-/// The same with what is left of a budget for several comparisons.
+/// Compares a candidate with a baseline that is known already, with what is left of a budget for several comparisons.
 #[must_use]
 pub fn compare_within(
     candidate: Subject<'_>,
-    baseline: Subject<'_>,
+    baseline: &Yardstick,
     budget: &mut Budget,
 ) -> Comparison {
+    both_ways(candidate.into(), baseline.party(), budget)
+}
+
+fn both_ways(candidate: Party<'_>, baseline: Party<'_>, budget: &mut Budget) -> Comparison {
     let more = Difference::new(candidate, baseline, MAX_WITNESSES, budget).find();
     let mut less = Difference::new(baseline, candidate, 1, budget);
     less.trusts_unknown = true;
@@ -111,8 +118,33 @@ pub fn compare_within(
     }
 }
 
+/// A profile of a comparison, with what is known of it beforehand.
+#[derive(Clone, Copy)]
+pub(super) struct Party<'a> {
+    pub(super) subject: Subject<'a>,
+    pub(super) learned: Option<&'a Learned>,
+}
+
+impl<'a> From<Subject<'a>> for Party<'a> {
+    fn from(subject: Subject<'a>) -> Self {
+        Self {
+            subject,
+            learned: None,
+        }
+    }
+}
+
+impl<'a> Party<'a> {
+    /// What is known of one of the profiles of its text.
+    fn learned(&self, profile: &Profile) -> Option<&'a Learned> {
+        self.learned
+            .filter(|_| std::ptr::eq(profile, self.subject.profile))
+    }
+}
+
 /// What the first permits and the second does not.
 struct Difference<'a, 'b> {
+    parties: (Party<'a>, Party<'a>),
     first: Subject<'a>,
     second: Subject<'a>,
     limit: usize,
@@ -133,10 +165,11 @@ struct Pair {
 }
 
 impl<'a, 'b> Difference<'a, 'b> {
-    fn new(first: Subject<'a>, second: Subject<'a>, limit: usize, budget: &'b mut Budget) -> Self {
+    fn new(first: Party<'a>, second: Party<'a>, limit: usize, budget: &'b mut Budget) -> Self {
         Self {
-            first,
-            second,
+            parties: (first, second),
+            first: first.subject,
+            second: second.subject,
             limit,
             trusts_unknown: false,
             budget,
@@ -152,7 +185,7 @@ impl<'a, 'b> Difference<'a, 'b> {
                 .policy
                 .profiles
                 .iter()
-                .position(|profile| profile.name == subject.profile.name)
+                .position(|profile| std::ptr::eq(profile, subject.profile))
         };
         let (Some(first), Some(second)) = (index(self.first), index(self.second)) else {
             return Err("a profile is not in its own text".into());
@@ -168,21 +201,15 @@ impl<'a, 'b> Difference<'a, 'b> {
             if self.witnesses.len() >= self.limit {
                 break;
             }
-            if self.seen.len() > MAX_PAIRS && self.witnesses.is_empty() {
-                return Err(format!("it can reach more than {MAX_PAIRS} profiles"));
+            if self.seen.len() > MAX_PAIRS {
+                if self.witnesses.is_empty() {
+                    return Err(format!("it can reach more than {MAX_PAIRS} profiles"));
+                }
+                break;
             }
         }
         self.witnesses.truncate(self.limit);
-        // The gravest first, of those the nearest, of those what people know, of those the shortest.
-        self.witnesses.sort_by_key(|witness| {
-            let made_up = !KNOWN_PATHS.contains(&witness.target.as_str());
-            (
-                gravity(witness),
-                witness.moves.len(),
-                made_up,
-                witness.target.len(),
-            )
-        });
+        evidence::sort(&mut self.witnesses);
         Ok(self.witnesses)
     }
 
@@ -214,12 +241,12 @@ impl<'a, 'b> Difference<'a, 'b> {
         }
         self.capabilities(pair, first, second);
         let names = self.names(first, second);
-        for query in queries() {
+        for (number, query) in queries().enumerate() {
             if self.witnesses.len() >= self.limit {
                 return Ok(());
             }
             let memory = self.budget.memory();
-            self.query(pair, query, first, second, &names)
+            self.query(pair, (number, query), first, second, &names)
                 .map_err(|error| error.to_string())?;
             self.budget.release(memory);
         }
@@ -230,66 +257,6 @@ impl<'a, 'b> Difference<'a, 'b> {
                 .map_err(|error| error.to_string())?;
         }
         Ok(())
-    }
-
-    fn mode(&mut self, pair: &Pair, profile: &Profile) {
-        let (word, why) = match profile.mode {
-            ProfileMode::Complain => (
-                "complain",
-                "in complain mode what is not permitted is logged and happens",
-            ),
-            ProfileMode::DefaultAllow => (
-                "default_allow",
-                "with default_allow what no rule forbids is permitted",
-            ),
-            ProfileMode::Prompt => ("prompt", "with prompt anything may be permitted when asked"),
-            _ => ("unconfined", "with unconfined nothing is mediated"),
-        };
-        self.witnesses.push(Witness {
-            class: "mode",
-            operations: vec![word],
-            target: "everything".into(),
-            whose: None,
-            profile: profile.name.clone(),
-            asked: None,
-            moves: pair.moves.clone(),
-            permits: Explanation {
-                why: Some(why.into()),
-                ..Explanation::rule(self.first.sources, profile.span)
-            },
-            forbids: Explanation::because("it enforces its rules"),
-        });
-    }
-
-    fn capabilities(&mut self, pair: &Pair, first: &Profile, second: &Profile) {
-        let permitted = if permits_everything(first.mode) {
-            u64::MAX
-        } else {
-            first.capabilities.permitted()
-        };
-        let only = permitted & !second.capabilities.permitted();
-        for (number, name) in CAPABILITIES.iter().enumerate() {
-            if only >> number & 1 == 0 || self.witnesses.len() >= self.limit {
-                continue;
-            }
-            let rule = |profile: &Profile, deny: bool| {
-                profile
-                    .capabilities
-                    .rules
-                    .iter()
-                    .find(|rule| rule.deny == deny && rule.mask >> number & 1 == 1)
-                    .map(|rule| rule.span)
-            };
-            let permits = rule(first, false);
-            let forbids = rule(second, true);
-            let witness = self.witness(
-                pair,
-                ("capability", vec!["use"], (*name).into()),
-                (permits, forbids),
-                first,
-            );
-            self.witnesses.push(witness);
-        }
     }
 
     /// A profile and its children are the same thing as the other side's: all are this container's own processes.
@@ -319,7 +286,7 @@ impl<'a, 'b> Difference<'a, 'b> {
     fn query(
         &mut self,
         pair: &Pair,
-        query: &Query,
+        (number, query): (usize, &Query),
         first: &Profile,
         second: &Profile,
         names: &Names,
@@ -330,21 +297,26 @@ impl<'a, 'b> Difference<'a, 'b> {
         if !query.asked.of(first.features, second.features) {
             return Ok(());
         }
-        let mask = query.mask();
-        let bits = match query.early {
-            Some(early) => mask | early.goes_on.unwrap_or(0),
-            None => mask,
+        let (mask, bits) = (query.mask(), query.bits_asked());
+        let known = |party: &Party<'a>, profile: &Profile| {
+            party
+                .learned(profile)
+                .and_then(|learned| learned.about(number))
         };
+        let known = (
+            known(&self.parties.0, first),
+            known(&self.parties.1, second),
+        );
         let budget = &mut *self.budget;
         let mut mine = if permits_everything(first.mode) || !(query.kind.mediated)(first.features) {
             Side::everything()
         } else {
-            Side::new(entries(first, query.kind.class), bits, budget)?
+            side(known.0, entries(first, query.kind.class), bits, budget)?
         };
         if mine.may_permit(mine.start()) & mask == 0 {
             return Ok(());
         }
-        let mut theirs = Side::new(entries(second, query.kind.class), bits, budget)?;
+        let mut theirs = side(known.1, entries(second, query.kind.class), bits, budget)?;
         let is_file = query.kind.class == Class::File;
         let mut domain = Domain::new((query.fields)(), names);
         if !is_file && query.early.is_none() && mine.is_part_of(&theirs) {
@@ -354,18 +326,17 @@ impl<'a, 'b> Difference<'a, 'b> {
                 None => return Ok(()),
             }
         }
-        // Of the other classes a side permits little; there the walk itself is as short.
-        let guarantees = if is_file {
-            Guarantees::new(&mut theirs, &domain, mask, budget)?
-        } else {
-            Guarantees::default()
-        };
         let search = Search {
             domain: &domain,
             names,
             bits: mask,
             early: query.early,
-            guarantees: &guarantees,
+            // Of the other classes a side permits little.
+            second_is: match known.1.and_then(|known| known.guarantees.as_ref()) {
+                Some(guarantees) => Breadth::Known(guarantees),
+                None if is_file => Breadth::Wide,
+                None => Breadth::Narrow,
+            },
             limit: self.limit.saturating_sub(self.witnesses.len()),
         };
         let mut found = differences(&mut mine, &mut theirs, &search, budget)?;
@@ -390,82 +361,6 @@ impl<'a, 'b> Difference<'a, 'b> {
             }
         }
         Ok(())
-    }
-
-    /// Whether the same two rules explain a witness that is there.
-    fn is_known(&self, found: &Found) -> bool {
-        found.permits.is_some()
-            && self.witnesses.iter().any(|witness| {
-                witness.permits.span == found.permits && witness.forbids.span == found.forbids
-            })
-    }
-
-    fn found(&self, pair: &Pair, query: &Query, found: &Found, first: &Profile) -> Witness {
-        let whose = (query.kind.class == Class::File)
-            .then_some(found.bits)
-            .and_then(|bits| {
-                let (own, others) = (bits & file::HALF, bits >> file::OTHER & file::HALF);
-                match (own, others) {
-                    (own, others) if own == others => None,
-                    (_, 0) => Some(Whose::Own),
-                    (0, _) => Some(Whose::Others),
-                    _ => None,
-                }
-            });
-        let mut witness = self.witness(
-            pair,
-            (
-                query.kind.name,
-                query.operations(found.bits),
-                (query.kind.describe)(&found.string, &first.name),
-            ),
-            (found.permits, found.forbids),
-            first,
-        );
-        witness.whose = whose;
-        // What the kernel asks in two steps is no single question.
-        witness.asked = query.early.is_none().then(|| Asked {
-            class: query.kind.class,
-            string: found.string.clone(),
-            other: found.second.clone(),
-            bits: found.bits,
-        });
-        if found.permits.is_none() && !permits_everything(first.mode) {
-            witness.permits = Explanation::because(format!(
-                "the profile's ABI does not mediate {}, so all of it is permitted",
-                query.kind.name
-            ));
-        }
-        witness
-    }
-
-    fn witness(
-        &self,
-        pair: &Pair,
-        (class, operations, target): (&'static str, Vec<&'static str>, String),
-        (permits, forbids): (Option<Span>, Option<Span>),
-        first: &Profile,
-    ) -> Witness {
-        Witness {
-            class,
-            operations,
-            target,
-            whose: None,
-            profile: first.name.clone(),
-            asked: None,
-            moves: pair.moves.clone(),
-            permits: match permits {
-                Some(span) => Explanation::rule(self.first.sources, span),
-                None if permits_everything(first.mode) => {
-                    Explanation::because("its mode permits everything")
-                }
-                None => Explanation::because("nothing forbids it"),
-            },
-            forbids: match forbids {
-                Some(span) => Explanation::rule(self.second.sources, span),
-                None => Explanation::because("no rule permits it"),
-            },
-        }
     }
 
     fn links(&mut self, pair: &Pair, first: &Profile, second: &Profile) -> Result<(), Exhausted> {
@@ -506,17 +401,20 @@ impl<'a, 'b> Difference<'a, 'b> {
     }
 }
 
-/// How grave it is, 0 the gravest: to lock a file is little beside writing it.
-fn gravity(witness: &Witness) -> u8 {
-    match (witness.class, witness.operations.first()) {
-        ("file", Some(&"write")) => 1,
-        ("file", Some(&"read")) => 2,
-        ("file" | "link", _) => 3,
-        _ => 0,
+/// A side of entries, from what is known of them if something is.
+fn side<'e>(
+    known: Option<&Known>,
+    entries: &'e [Entry],
+    bits: u32,
+    budget: &mut Budget,
+) -> Result<Side<'e>, Exhausted> {
+    match known {
+        Some(known) => Ok(Side::known(entries, bits, known.automaton.clone())),
+        None => Side::new(entries, bits, budget),
     }
 }
 
-fn entries(profile: &Profile, class: Class) -> &[Entry] {
+pub(super) fn entries(profile: &Profile, class: Class) -> &[Entry] {
     profile.entries.get(&class).map_or(&[], Vec::as_slice)
 }
 

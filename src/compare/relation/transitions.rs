@@ -7,8 +7,8 @@ use super::super::classes;
 use super::super::domain::{Domain, Field, Names};
 use super::super::execs::{ExecMove, InPolicy, exec_moves};
 use super::super::moves::Target;
-use super::super::side::{Guarantees, Side};
-use super::super::walk::{Search, differences};
+use super::super::side::Side;
+use super::super::walk::{Breadth, Search, differences};
 use super::super::witness::{Explanation, Move};
 use super::{Difference, Pair, entries};
 
@@ -234,7 +234,7 @@ impl Difference<'_, '_> {
             names: &Names::default(),
             bits: file::CHANGE_PROFILE,
             early: None,
-            guarantees: &Guarantees::default(),
+            second_is: Breadth::Narrow,
             limit: self.limit.saturating_sub(self.witnesses.len()),
         };
         for found in differences(&mut mine, &mut theirs, &search, self.budget)? {
