@@ -108,7 +108,7 @@ impl Nodes {
     }
 }
 
-/// A node, as little of it as the API server lets us ask for: there is no way to leave out the rest.
+/// What is read of a node. The API server sends all of it: metadata alone, as of namespaces, would be without the status.
 type NodeObject = Object<NotUsed, NodeStatus>;
 
 #[derive(Clone, Debug, Default, Deserialize)]
@@ -124,7 +124,8 @@ struct NodeInfo {
     operating_system: String,
 }
 
-/// LIMIT: nodes in an answer of the API server. One may have a hundred kilobytes: it names fifty images, and who wrote what.
+/// LIMIT: nodes in an answer of the API server. One has tens of kilobytes: it names fifty images, and who wrote what. Three
+/// thousand of them, read so, took 2.5 MiB more.
 const PAGE: u32 = 25;
 
 async fn watch(client: Client, seen: Arc<Seen>) {
