@@ -248,6 +248,9 @@ fn mode_baseline_and_configuration_shape_the_verdict() -> Result<()> {
         &config,
         "unknown: warn\nprivileged: allow\nexemptions: {namespaces: [infra]}\n",
     )?;
+    let nodes = folder.path().join("nodes.yaml");
+    let nodes_path = nodes.display().to_string();
+    fs::write(&nodes, "baselines: nodes\n")?;
     let weak = "kind: Pod\napiVersion: v1\nmetadata: {namespace: infra}\nspec: {containers: [{name: a, securityContext: {appArmorProfile: {type: Unconfined}}}]}\n";
     for (arguments, code, words) in [
         (
@@ -280,6 +283,21 @@ fn mode_baseline_and_configuration_shape_the_verdict() -> Result<()> {
             1,
             "CRI-O runs it unconfined and ignores",
         ),
+        // Several, over a configuration that would need a cluster.
+        (
+            vec![
+                "check",
+                "weak/privileged-localhost.yaml",
+                "--config",
+                &nodes_path,
+                "--baseline",
+                "containerd@2.1.4",
+                "--baseline",
+                "crio",
+            ],
+            1,
+            "CRI-O runs it unconfined and ignores",
+        ),
         (vec!["check", "-"], 1, "1 denied"),
         (vec!["check", "-", "--config", &config_path], 0, "1 fine"),
     ] {
@@ -298,6 +316,7 @@ fn what_cannot_be_done_is_one_line_and_exit_code_2() -> Result<()> {
     let path = |name: &str| folder.path().join(name).display().to_string();
     fs::write(path("latin1.yaml"), b"kind: P\xf6d")?;
     fs::write(path("config.yaml"), "modus: enforce")?;
+    fs::write(path("nodes.yaml"), "baselines: nodes")?;
     fs::create_dir(path("empty"))?;
     for (arguments, input, words) in [
         (vec!["check", "none.yaml"], "", "cannot read none.yaml"),
@@ -317,6 +336,23 @@ fn what_cannot_be_done_is_one_line_and_exit_code_2() -> Result<()> {
             vec!["check", "-", "--config", &path("config.yaml")],
             "",
             "config.yaml:1:1: unknown key `modus`, did you mean `modes`?",
+        ),
+        (
+            vec!["check", "-", "--config", &path("nodes.yaml")],
+            "",
+            "`baselines: nodes` needs a cluster: say what its nodes run, such as `--baseline containerd@2.1 ",
+        ),
+        (
+            vec![
+                "serve",
+                "--standalone",
+                "--tls-self-signed",
+                "localhost",
+                "--config",
+                &path("nodes.yaml"),
+            ],
+            "",
+            "`baselines: nodes` needs a cluster: without one, list the runtimes, such as `[containerd@2.1]`",
         ),
         (
             vec!["check", "-", "--profiles", &path("none")],

@@ -11,7 +11,7 @@ use armorgate::{
     },
     compare::{Baseline, Comparison, Relation},
     report::{findings, text},
-    verdict::{Kind, Mode, Overall, Policy, Profiles, Treatment, Workload, review},
+    verdict::{Kind, Mode, Overall, Policy, Profiles, Standard, Treatment, Workload, review},
 };
 use proptest::prelude::*;
 use serde_json::{Value, json};
@@ -91,8 +91,12 @@ fn mode() -> impl Strategy<Value = Mode> {
 fn judged(object: &Value, old: Option<&Value>, mode: Mode) -> (bool, Overall, Vec<Treatment>) {
     let (object, old) = (object.to_string(), old.map(ToString::to_string));
     let workload = Workload::parse(Kind::Pod, &object);
-    let (judgements, decision) =
-        review(&workload, old.as_deref(), mode, &Policy::default(), &ByName);
+    let standard = Standard {
+        policy: &Policy::default(),
+        nodes: None,
+        profiles: &ByName,
+    };
+    let (judgements, decision) = review(&workload, old.as_deref(), mode, standard);
     let found = findings(Kind::Pod, &judgements);
     (
         decision.allowed,

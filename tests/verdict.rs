@@ -2,13 +2,21 @@
 
 #![expect(clippy::print_stderr, reason = "a broken corpus must say so")]
 
-use std::{collections::HashMap, fs, path::Path, process::ExitCode, sync::Arc};
+use std::{
+    collections::{BTreeMap, HashMap},
+    fs,
+    path::Path,
+    process::ExitCode,
+    sync::Arc,
+};
 
 use anyhow::{Context as _, Result, ensure};
 use armorgate::{
     compare::{Baseline, Comparison, Relation},
     report::findings,
-    verdict::{Kind, Mode, Policy, Profiles, Workload, review},
+    verdict::{
+        Kind, Mode, NodeDefaults, NodeRuntime, Policy, Profiles, Standard, Workload, review,
+    },
 };
 use libtest_mimic::{Arguments, Failed, Trial};
 use serde::Deserialize;
@@ -33,6 +41,9 @@ struct Case {
     /// What is known of profiles: the relation to every baseline, or `NAME@BASELINE`.
     #[serde(default)]
     profiles: HashMap<String, String>,
+    /// The cluster's Linux nodes, with what they say of their runtimes.
+    #[serde(default)]
+    nodes: BTreeMap<String, String>,
     /// What must come out.
     allowed: bool,
     verdict: String,
@@ -130,13 +141,14 @@ fn run(case: &Case) -> Result<()> {
         case.old.as_deref().map(json).transpose()?,
     );
     let workload = Workload::parse(kind, &object);
-    let (judgements, decision) = review(
-        &workload,
-        old.as_deref(),
-        mode,
-        &policy,
-        &Relations(case.profiles.clone()),
-    );
+    let nodes = case.nodes.iter();
+    let nodes = nodes.map(|(name, version)| (name.as_str().into(), NodeRuntime::of(version)));
+    let standard = Standard {
+        policy: &policy,
+        nodes: Some(&NodeDefaults::new(nodes.collect())),
+        profiles: &Relations(case.profiles.clone()),
+    };
+    let (judgements, decision) = review(&workload, old.as_deref(), mode, standard);
     let found: Vec<String> = findings(kind, &judgements)
         .iter()
         .map(|finding| {

@@ -10,10 +10,10 @@ use super::{
     review::{BadReview, Operation, ReviewRequest},
 };
 use crate::{
-    cluster::{Label, Namespaces},
+    cluster::{Label, Namespaces, Nodes},
     report::{Finding, findings, text},
     telemetry::RequestLabels,
-    verdict::{Decision, Exemption, Kind, Mode, Policy, Profiles, review},
+    verdict::{Decision, Exemption, Kind, Mode, Policy, Profiles, Standard, review},
 };
 
 /// Where the mode of a namespace comes from.
@@ -33,6 +33,8 @@ pub struct Gate {
     pub profiles: ArcSwap<Arc<dyn Profiles>>,
     /// The namespaces' own modes.
     pub namespaces: NamespaceModes,
+    /// The nodes' baselines, for a policy that takes them from there.
+    pub nodes: Nodes,
 }
 
 /// What became of a review.
@@ -133,8 +135,13 @@ impl Gate {
             .old_object
             .filter(|_| operation == Operation::Update)
             .map(RawValue::get);
-        let profiles = self.profiles.load();
-        let (judgements, decision) = review(&new, old, mode, policy, &***profiles);
+        let (nodes, profiles) = (self.nodes.defaults().ok(), self.profiles.load());
+        let standard = Standard {
+            policy,
+            nodes: nodes.as_deref(),
+            profiles: &***profiles,
+        };
+        let (judgements, decision) = review(&new, old, mode, standard);
         draft.verdict(decision.verdict.as_str());
         if !decision.is_clean() {
             draft.speak(decision, &findings(kind, &judgements), request);

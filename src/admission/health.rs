@@ -16,13 +16,12 @@ use axum::{
 };
 use hyper::{StatusCode, header::CONTENT_TYPE};
 
-use super::gate::NamespaceModes;
-use crate::{telemetry::Metrics, tls::Certificates};
+use super::gate::{Gate, NamespaceModes};
+use crate::{report::text::sentence, telemetry::Metrics, tls::Certificates, verdict::Baselines};
 
 /// What readiness depends on, and what it tells.
-#[derive(Debug)]
 pub struct Health {
-    namespaces: NamespaceModes,
+    gate: Arc<Gate>,
     certificates: Arc<Certificates>,
     draining: AtomicBool,
     refusals: Mutex<Vec<(&'static str, String)>>,
@@ -31,9 +30,9 @@ pub struct Health {
 impl Health {
     /// The health of a server with these parts.
     #[must_use]
-    pub fn new(namespaces: NamespaceModes, certificates: Arc<Certificates>) -> Self {
+    pub fn new(gate: Arc<Gate>, certificates: Arc<Certificates>) -> Self {
         Self {
-            namespaces,
+            gate,
             certificates,
             draining: AtomicBool::new(false),
             refusals: Mutex::default(),
@@ -53,29 +52,40 @@ impl Health {
     /// Whether requests should be sent here, and why, a line for each part.
     #[must_use]
     pub fn ready(&self, now: SystemTime) -> (bool, String) {
-        let namespaces = match &self.namespaces {
+        let namespaces = match &self.gate.namespaces {
             NamespaceModes::Standalone => Ok("standalone"),
             NamespaceModes::Watched(namespaces) if namespaces.is_synced() => Ok("ok"),
-            NamespaceModes::Watched(_) => Err("not listed yet"),
+            NamespaceModes::Watched(_) => Err("not listed yet".to_owned()),
+        };
+        let nodes = match self.gate.policy.load().baselines {
+            Baselines::Listed(_) => Ok("not asked"),
+            Baselines::Nodes => match self.gate.nodes.defaults() {
+                Ok(_) => Ok("ok"),
+                Err(error) => Err(sentence(&error.to_string())),
+            },
         };
         let certificate = if self.certificates.is_valid_at(now) {
             Ok("ok")
         } else {
-            Err("expired")
+            Err("expired".to_owned())
         };
         let draining = if self.draining.load(Ordering::Acquire) {
-            Err("stopping")
+            Err("stopping".to_owned())
         } else {
             Ok("ok")
         };
         let parts = [
             ("namespaces", namespaces),
+            ("nodes", nodes),
             ("certificate", certificate),
             ("server", draining),
         ];
         let mut lines: Vec<String> = parts
             .iter()
-            .map(|(part, state)| format!("{part}: {}", state.unwrap_or_else(|state| state)))
+            .map(|(part, state)| match state {
+                Ok(state) => format!("{part}: {state}"),
+                Err(state) => format!("{part}: {state}"),
+            })
             .collect();
         // An old one that still works is no reason to turn requests away.
         let refusals = self.refusals.lock().unwrap_or_else(PoisonError::into_inner);

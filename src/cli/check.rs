@@ -15,7 +15,7 @@ use crate::{
     report::{
         Finding, ObjectReport, Outcome, Report, findings, junit::junit, sarif::sarif, text::human,
     },
-    verdict::{Kind, Mode, Overall, Policy, ProfileTexts, Workload, review},
+    verdict::{Baselines, Kind, Mode, Overall, Policy, ProfileTexts, Standard, Workload, review},
 };
 
 /// Judge manifests offline, as the gate would
@@ -42,9 +42,9 @@ pub(super) struct Check {
     /// Folders in which these profiles' includes are looked up, before /etc/apparmor.d
     #[arg(long, value_name = "DIR")]
     include: Vec<PathBuf>,
-    /// The runtime default that nothing may be weaker than (over the configuration's)
-    #[arg(long, value_name = "RUNTIME[@VERSION]")]
-    baseline: Option<Baseline>,
+    /// A runtime default that nothing may be weaker than, several times for several (over the configuration's)
+    #[arg(long = "baseline", value_name = "RUNTIME[@VERSION]")]
+    baselines: Vec<Baseline>,
     /// What a failure does (over the configuration's)
     #[arg(long, value_name = "MODE")]
     mode: Option<ModeName>,
@@ -76,8 +76,13 @@ impl Check {
 
     pub(super) fn run(&self) -> anyhow::Result<Done> {
         let mut policy = config::load(self.config.as_deref())?;
-        if let Some(baseline) = self.baseline {
-            policy.baselines = vec![baseline];
+        if !self.baselines.is_empty() {
+            policy.baselines = Baselines::Listed(self.baselines.clone());
+        }
+        if policy.baselines == Baselines::Nodes {
+            bail!(
+                "`baselines: nodes` needs a cluster: say what its nodes run, such as `--baseline containerd@2.1 --baseline crio@1.33`"
+            );
         }
         let mode = self.mode.map_or(policy.modes.profile, Mode::from);
         let judge = Judge {
@@ -144,8 +149,12 @@ impl Judge {
         let (verdict, outcome, found) = if exempt {
             (Overall::NotApplicable, Outcome::Allowed, Vec::new())
         } else {
-            let (judgements, decision) =
-                review(&workload, None, self.mode, &self.policy, &self.profiles);
+            let standard = Standard {
+                policy: &self.policy,
+                nodes: None,
+                profiles: &self.profiles,
+            };
+            let (judgements, decision) = review(&workload, None, self.mode, standard);
             let mut found: Vec<Finding> = findings(kind, &judgements);
             for finding in &mut found {
                 finding.place = Some(object.place_of(finding.path()));

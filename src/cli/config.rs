@@ -4,7 +4,10 @@ use std::{fs, io, path::Path};
 
 use serde_saphyr::{Error as YamlError, Location};
 
-use crate::{report::text::sentence, verdict::Policy};
+use crate::{
+    report::text::sentence,
+    verdict::{Baselines, Policy},
+};
 
 /// Why a configuration cannot be used.
 #[derive(Debug, thiserror::Error)]
@@ -17,7 +20,9 @@ pub(super) enum ConfigError {
         column: u64,
         message: String,
     },
-    #[error("{file}: `baselines` names none: name those of the runtimes that the nodes run")]
+    #[error(
+        "{file}: `baselines` names none: list those of the runtimes that the nodes run, or write `nodes`"
+    )]
     NoBaseline { file: String },
     #[error("cannot read {file}: {error}")]
     Read { file: String, error: io::Error },
@@ -47,7 +52,7 @@ fn parse(file: &str, text: &str) -> Result<Policy, ConfigError> {
     let policy: Option<Policy> =
         serde_saphyr::from_str(text).map_err(|error| invalid(file, error.without_snippet()))?;
     let policy = policy.unwrap_or_default();
-    if policy.baselines.is_empty() {
+    if policy.baselines == Baselines::Listed(Vec::new()) {
         return Err(ConfigError::NoBaseline {
             file: file.to_owned(),
         });
@@ -104,7 +109,7 @@ fn unknown(what: &str, found: &str, expected: &[&'static str]) -> String {
 #[cfg(test)]
 mod tests {
     use super::parse;
-    use crate::verdict::{Mode, Policy, PrivilegedRule};
+    use crate::verdict::{Baselines, Mode, Policy, PrivilegedRule};
 
     #[test]
     fn an_empty_file_holds_the_defaults() {
@@ -130,6 +135,10 @@ mod tests {
             (Mode::Audit, PrivilegedRule::Allow)
         );
         assert_eq!(policy.exemptions.runtime_classes, ["gvisor"]);
+        let listed = ["docker", "crio"].map(|name| name.parse().unwrap());
+        assert_eq!(policy.baselines, Baselines::Listed(listed.into()));
+        let policy = parse("c", "baselines: nodes").unwrap();
+        assert_eq!(policy.baselines, Baselines::Nodes);
     }
 
     #[test]
@@ -152,8 +161,12 @@ mod tests {
                 "c:1:10: unknown value `maybe`, there are allow, deny, warn",
             ),
             (
+                "baselines: node",
+                "c:1:1: invalid value: string \"node\", expected `nodes`, or a list such as `[containerd@2.1]`",
+            ),
+            (
                 "baselines: []",
-                "c: `baselines` names none: name those of the runtimes that the nodes run",
+                "c: `baselines` names none: list those of the runtimes that the nodes run, or write `nodes`",
             ),
         ] {
             assert_eq!(parse("c", text).unwrap_err().to_string(), expected);

@@ -30,6 +30,7 @@ use crate::{
         Gate, NamespaceModes, RequestLimits, ServerLimits, Shutdown, runtime, serve, webhook_router,
     },
     apparmor::include::NoIncludes,
+    cluster::Nodes,
     telemetry::Metrics,
     tls::{Authority, Certificates, Source, provider, server_config},
     verdict::{Policy, ProfileTexts, Profiles},
@@ -105,6 +106,7 @@ async fn demo() -> anyhow::Result<Done> {
         policy: ArcSwap::from_pointee(Policy::default()),
         profiles: ArcSwap::from_pointee(profiles),
         namespaces: NamespaceModes::Standalone,
+        nodes: Nodes::new(None),
     };
     let router = webhook_router(
         Arc::new(gate),

@@ -1,6 +1,7 @@
 //! Looks at certificate, configuration and profiles on a timer, and swaps in what is new and sound.
 //!
-//! A timer follows mounted Secrets and ConfigMaps, which change by swapping a symlink. What is broken is refused once per
+//! A timer follows mounted Secrets and ConfigMaps, which change by swapping a symlink. Comparisons that become due by then, also
+//! since a node has brought another baseline, are made here, so that no pod need wait for them. What is broken is refused once per
 //! content: the older one stays in use, `/readyz` and a metric tell.
 
 use std::{
@@ -13,9 +14,12 @@ use std::{
 use super::{config, profiles};
 use crate::{
     admission::{Gate, Health},
+    cluster::{NotListed, Since},
+    compare::Baseline,
+    report::text::sentence,
     telemetry::{Metrics, ReloadLabels},
     tls::{Certificates, Renewal},
-    verdict::{ProfileTexts, Profiles},
+    verdict::{Baselines, Policy, ProfileTexts, Profiles},
 };
 
 /// What is looked at.
@@ -34,6 +38,7 @@ pub(super) struct Reloader {
     metrics: Arc<Metrics>,
     seen_profiles: Vec<Stamp>,
     texts: ProfileTexts,
+    compared: Vec<Baseline>,
     config_refusal: Option<String>,
     profiles_refusal: Option<String>,
 }
@@ -43,6 +48,13 @@ fn new_problem(old: &ProfileTexts, new: &ProfileTexts) -> Option<String> {
     let mut problems = new.problems().iter();
     let problem = problems.find(|problem| !old.problems().contains(problem))?;
     Some(problem.to_string())
+}
+
+/// Whether a policy can take effect.
+enum Prepared {
+    Never(String),
+    NotYet,
+    Ready,
 }
 
 /// A profile file as it was: a swapped ConfigMap shows in time and size.
@@ -65,13 +77,15 @@ impl Reloader {
             metrics,
             seen_profiles,
             texts,
+            compared: Vec::new(),
             config_refusal: None,
             profiles_refusal: None,
         }
     }
 
-    /// Says what was loaded first.
-    pub(super) fn announce(&self) {
+    /// Says what was loaded first, and makes ready what can be.
+    pub(super) fn announce(&mut self) {
+        self.compare_what_is_new();
         self.count_profiles();
         self.tell();
     }
@@ -106,6 +120,7 @@ impl Reloader {
         }
         self.look_at_config();
         self.look_at_profiles();
+        self.compare_what_is_new();
         self.tell();
     }
 
@@ -113,13 +128,20 @@ impl Reloader {
         let new = match config::load(self.sources.config.as_deref()) {
             Ok(policy) if policy == **self.gate.policy.load() => {
                 self.config_refusal = None;
+                self.let_nodes_go();
                 return;
             }
-            Ok(policy) => {
-                self.gate.policy.store(Arc::new(policy));
-                self.accepted("config");
-                None
-            }
+            Ok(policy) => match self.prepare(&policy) {
+                Prepared::Ready => {
+                    self.gate.policy.store(Arc::new(policy));
+                    self.let_nodes_go();
+                    self.accepted("config");
+                    None
+                }
+                // The next look finds them listed, or tells why they are not.
+                Prepared::NotYet => return,
+                Prepared::Never(error) => Some(error),
+            },
             Err(error) => Some(error.to_string()),
         };
         if let Some(error) = new
@@ -129,6 +151,45 @@ impl Reloader {
             self.refused("config", error);
         }
         self.config_refusal = new;
+    }
+
+    /// Sees to it that the nodes have been listed before a policy needs them: until then the one before holds.
+    fn prepare(&self, policy: &Policy) -> Prepared {
+        if matches!(policy.baselines, Baselines::Listed(_)) {
+            return Prepared::Ready;
+        }
+        match self.gate.nodes.follow() {
+            Err(error) => Prepared::Never(error.to_string()),
+            Ok(Since::Now) => Prepared::NotYet,
+            Ok(Since::Before) => match self.gate.nodes.defaults() {
+                Ok(_) => Prepared::Ready,
+                Err(error) => Prepared::Never(sentence(&error.to_string())),
+            },
+        }
+    }
+
+    /// Ends the watch of nodes where nobody asks for it any more.
+    fn let_nodes_go(&self) {
+        if matches!(self.gate.policy.load().baselines, Baselines::Listed(_)) {
+            self.gate.nodes.forget();
+        }
+    }
+
+    fn baselines(&self) -> Result<Vec<Baseline>, NotListed> {
+        match &self.gate.policy.load().baselines {
+            Baselines::Listed(listed) => Ok(listed.clone()),
+            Baselines::Nodes => Ok(self.gate.nodes.defaults()?.baselines().collect()),
+        }
+    }
+
+    /// Compares with baselines that are new.
+    fn compare_what_is_new(&mut self) {
+        if let Ok(baselines) = self.baselines()
+            && baselines != self.compared
+        {
+            profiles::compare_all(&self.texts, &baselines);
+            self.compared = baselines;
+        }
     }
 
     fn look_at_profiles(&mut self) {
@@ -148,8 +209,7 @@ impl Reloader {
                 Ok(texts) => {
                     self.texts = texts;
                     self.count_profiles();
-                    // So that the first pod need not wait for it.
-                    profiles::compare_all(&self.texts, &self.gate.policy.load().baselines);
+                    profiles::compare_all(&self.texts, &self.compared);
                     let profiles: Arc<dyn Profiles> = Arc::new(self.texts.clone());
                     self.gate.profiles.store(Arc::new(profiles));
                     self.accepted("profiles");

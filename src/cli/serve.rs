@@ -28,10 +28,10 @@ use crate::{
         Gate, Health, NamespaceModes, RequestLimits, ServerLimits, Shutdown, admin_router, runtime,
         serve, webhook_router,
     },
-    cluster::{self, Namespaces},
+    cluster::{self, Namespaces, Nodes},
     telemetry::Metrics,
     tls::{Authority, Certificates, Source, server_config},
-    verdict::{ProfileTexts, Profiles},
+    verdict::{Baselines, ProfileTexts, Profiles},
 };
 
 /// Serve the admission webhook
@@ -170,37 +170,44 @@ impl Serve {
     async fn serve(&self) -> anyhow::Result<Done> {
         let now = SystemTime::now();
         let policy = config::load(self.config.as_deref())?;
+        let mut tasks = JoinSet::new();
+        let (namespaces, nodes) = if self.standalone {
+            (NamespaceModes::Standalone, Nodes::new(None))
+        } else {
+            let client = cluster::connect().await?;
+            let namespaces = Namespaces::new(cluster::PROFILE_LABEL);
+            tasks.spawn(namespaces.clone().watch(client.clone()));
+            (
+                NamespaceModes::Watched(namespaces),
+                Nodes::new(Some(client)),
+            )
+        };
+        if policy.baselines == Baselines::Nodes {
+            nodes.follow()?;
+        }
         let texts = profiles::load(&self.profiles, &self.include, &ProfileTexts::default())?;
-        profiles::compare_all(&texts, &policy.baselines);
         let (source, _bundle) = self.tls.source(now)?;
         let certificates = Arc::new(Certificates::load(source, now)?);
         let tls = TlsAcceptor::from(Arc::new(server_config(Arc::clone(&certificates))?));
         let listener = bind(self.listen).await?;
         let admin_listener = bind(self.admin_listen).await?;
 
-        let mut tasks = JoinSet::new();
-        let namespaces = if self.standalone {
-            NamespaceModes::Standalone
-        } else {
-            let namespaces = Namespaces::new(cluster::PROFILE_LABEL);
-            tasks.spawn(namespaces.clone().watch(cluster::connect().await?));
-            NamespaceModes::Watched(namespaces)
-        };
         let metrics = Arc::new(Metrics::default());
         let profiles: Arc<dyn Profiles> = Arc::new(texts.clone());
         let gate = Arc::new(Gate {
             policy: ArcSwap::from_pointee(policy),
             profiles: ArcSwap::from_pointee(profiles),
-            namespaces: namespaces.clone(),
+            namespaces,
+            nodes,
         });
-        let health = Arc::new(Health::new(namespaces, Arc::clone(&certificates)));
+        let health = Arc::new(Health::new(Arc::clone(&gate), Arc::clone(&certificates)));
         let sources = Sources {
             config: self.config.clone(),
             profiles: self.profiles.clone(),
             includes: self.include.clone(),
             certificates,
         };
-        let reloader = Reloader::new(
+        let mut reloader = Reloader::new(
             sources,
             Arc::clone(&gate),
             Arc::clone(&health),

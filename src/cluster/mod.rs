@@ -1,10 +1,12 @@
 //! The Kubernetes API: the only room that names `kube::Client`.
 
 mod namespaces;
+mod nodes;
 
 use kube::{Client, Config};
 
 pub use namespaces::{Label, Namespaces};
+pub use nodes::{NoCluster, Nodes, NotListed, Since};
 
 /// The namespace label that sets the gate's mode.
 pub const PROFILE_LABEL: &str = "armorgate.dev/profile";

@@ -6,6 +6,7 @@ use super::{
     comparison,
     text::{MAX_NAME, quote, quote_at_most},
 };
+use crate::compare::Baseline;
 use crate::verdict::{
     ContainerList, Doubt, FieldPath, Judgement, Kind, Origin, Problem, Profile, Reason, Standing,
     Subject, Treatment, Verdict,
@@ -80,7 +81,7 @@ fn finding(kind: Kind, judgement: &Judgement<'_>) -> Option<Finding> {
             "unknown",
             doubt.code(),
             uncertainty(doubt),
-            profile_advice(),
+            doubt_advice(doubt),
         ),
     };
     let path = path(kind, judgement);
@@ -145,6 +146,7 @@ fn failure(reason: &Reason<'_>) -> String {
         Reason::Weaker {
             profile,
             baseline,
+            node,
             comparison: found,
         } => {
             let shown: Vec<String> = found
@@ -160,8 +162,9 @@ fn failure(reason: &Reason<'_>) -> String {
                 String::new()
             };
             format!(
-                "names profile `{}`, which permits what {baseline}'s default forbids: {}{more}",
+                "names profile `{}`, which permits what {} forbids: {}{more}",
                 quote(profile),
+                default(*baseline, node.as_deref()),
                 shown.join("; ")
             )
         }
@@ -202,8 +205,22 @@ fn profile(profile: &Profile<'_>) -> String {
     }
 }
 
+/// `containerd@2.1.4's default (as on node `worker-3`)`.
+fn default(baseline: Baseline, node: Option<&str>) -> String {
+    let node = node.map_or_else(String::new, |node| {
+        format!(" (as on node `{}`)", quote(node))
+    });
+    format!("{baseline}'s default{node}")
+}
+
 fn uncertainty(doubt: &Doubt<'_>) -> String {
     match doubt {
+        Doubt::NoBaseline { profile } => {
+            format!(
+                "names profile `{}`, and no Linux node has been seen whose default it could be compared with",
+                quote(profile)
+            )
+        }
         Doubt::NoText { profile } => {
             format!(
                 "names profile `{}`, whose text Armorgate does not have",
@@ -213,12 +230,26 @@ fn uncertainty(doubt: &Doubt<'_>) -> String {
         Doubt::Undecided {
             profile,
             baseline,
+            node,
             why,
         } => {
-            let (profile, baseline, why) =
-                (quote(profile), baseline, quote_at_most(why, MAX_FIELD));
+            let (profile, default) = (quote(profile), default(*baseline, node.as_deref()));
+            let why = quote_at_most(why, MAX_FIELD);
+            format!("names profile `{profile}`, which could not be compared with {default}: {why}")
+        }
+        Doubt::UnknownRuntime {
+            profile,
+            node,
+            version,
+        } => {
+            let (profile, node) = (quote(profile), quote(node));
+            let runtime = if version.is_empty() {
+                "does not say what it runs".to_owned()
+            } else {
+                format!("runs `{}`, which Armorgate does not know", quote(version))
+            };
             format!(
-                "names profile `{profile}`, which could not be compared with {baseline}'s default: {why}"
+                "names profile `{profile}`, which could not be compared with the default of node `{node}`: it {runtime}"
             )
         }
     }
@@ -244,6 +275,15 @@ fn failure_advice(reason: &Reason<'_>, origin: Origin) -> String {
         }
         Reason::PrivilegedIgnoresProfile { .. } => "delete `privileged: true`".to_owned(),
         Reason::Weaker { .. } => profile_advice(),
+    }
+}
+
+fn doubt_advice(doubt: &Doubt<'_>) -> String {
+    match doubt {
+        Doubt::NoBaseline { .. } | Doubt::UnknownRuntime { .. } => {
+            "write `type: RuntimeDefault`, or list the nodes' runtimes in Armorgate's configuration, such as `baselines: [containerd@2.1]`".to_owned()
+        }
+        Doubt::NoText { .. } | Doubt::Undecided { .. } => profile_advice(),
     }
 }
 

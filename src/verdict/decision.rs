@@ -2,8 +2,8 @@
 
 use super::{
     judge::{Judgement, Standing, Verdict, judge, mark_inherited},
-    policy::{Mode, Policy, Treatment},
-    profiles::Profiles,
+    policy::{Mode, Treatment},
+    standard::Standard,
     workload::{Malformed, Workload},
 };
 
@@ -55,17 +55,17 @@ impl Decision {
 /// The verdicts on an object and what they come to: what every caller asks for, webhook and command line alike.
 ///
 /// `old` is the object's JSON text before an update: what was already so does not stand against the update.
+#[must_use]
 pub fn review<'w>(
     new: &'w Result<Workload<'_>, Malformed>,
     old: Option<&str>,
     mode: Mode,
-    policy: &Policy,
-    profiles: &dyn Profiles,
+    standard: Standard<'_>,
 ) -> (Vec<Judgement<'w>>, Decision) {
     let workload = match new {
         Ok(workload) => workload,
         Err(malformed) => {
-            let judgements = vec![Judgement::malformed(policy, malformed)];
+            let judgements = vec![Judgement::malformed(standard.policy, malformed)];
             let decision = decide(mode, &judgements);
             return (judgements, decision);
         }
@@ -74,14 +74,14 @@ pub fn review<'w>(
     if workload.being_deleted && old.is_some() {
         return (Vec::new(), decide(mode, &[]));
     }
-    let mut judgements = judge(workload, policy, profiles);
+    let mut judgements = judge(workload, standard);
     let decision = decide(mode, &judgements);
     // The common case ends here: nothing wrong, nothing to compare.
     if decision.is_clean() {
         return (judgements, decision);
     }
     if let Some(Ok(old)) = old.map(|old| Workload::parse(workload.kind, old)) {
-        mark_inherited(&mut judgements, &judge(&old, policy, profiles), policy);
+        mark_inherited(&mut judgements, &old, standard);
     }
     let decision = decide(mode, &judgements);
     (judgements, decision)

@@ -143,6 +143,8 @@ pub(super) struct PodSpec<'a> {
     pub(super) os: Option<JsonObject<Os<'a>>>,
     #[serde(borrow, default)]
     pub(super) runtime_class_name: Option<Text<'a>>,
+    #[serde(borrow, default)]
+    pub(super) node_name: Option<Text<'a>>,
     #[serde(borrow, default, deserialize_with = "bounded_list")]
     pub(super) init_containers: Vec<Container<'a>>,
     #[serde(borrow, default, deserialize_with = "bounded_list")]

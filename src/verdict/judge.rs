@@ -9,10 +9,10 @@ use super::{
     effective::{Origin, Problem, Profile, effective, read_field},
     fields::{Container, ContainerList},
     policy::{Policy, Treatment},
-    profiles::Profiles,
-    workload::{Malformed, Workload},
+    standard::{NodeDefault, Standard},
+    workload::{Malformed, Pod, Workload},
 };
-use crate::compare::{Baseline, Comparison, Relation, Runtime};
+use crate::compare::{Baseline, Comparison, Relation};
 
 /// What is judged.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -69,6 +69,8 @@ pub enum Reason<'w> {
         profile: &'w str,
         /// The baseline.
         baseline: Baseline,
+        /// A node that has this baseline, where it came from a node.
+        node: Option<Arc<str>>,
         /// What it permits beyond that.
         comparison: Arc<Comparison>,
     },
@@ -90,14 +92,13 @@ impl Reason<'_> {
         }
     }
 
-    /// Whether the container runs without any profile on every node, so that no change can make it weaker.
-    fn leaves_unconfined(&self, policy: &Policy) -> bool {
+    /// Whether a container of this pod runs without any profile on every node, so that no change can make it weaker.
+    fn leaves_unconfined(&self, pod: &Pod<'_>, standard: Standard<'_>) -> bool {
         match self {
             Self::Privileged | Self::Unconfined => true,
-            Self::PrivilegedIgnoresProfile { .. } => policy
-                .baselines
-                .iter()
-                .all(|baseline| baseline.runtime == Runtime::Crio),
+            Self::PrivilegedIgnoresProfile { .. } => {
+                standard.defaults(pod).all(NodeDefault::is_crio)
+            }
             _ => false,
         }
     }
@@ -106,6 +107,11 @@ impl Reason<'_> {
 /// Why nothing can be told of a profile.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Doubt<'w> {
+    /// No node has been seen whose default it could be compared with.
+    NoBaseline {
+        /// The profile's name.
+        profile: &'w str,
+    },
     /// Its text is not known.
     NoText {
         /// The profile's name.
@@ -117,8 +123,19 @@ pub enum Doubt<'w> {
         profile: &'w str,
         /// The baseline.
         baseline: Baseline,
+        /// A node that has this baseline, where it came from a node.
+        node: Option<Arc<str>>,
         /// Why, as the end of a sentence.
         why: String,
+    },
+    /// A node that the pod may land on has a default that is not known.
+    UnknownRuntime {
+        /// The profile's name.
+        profile: &'w str,
+        /// The node.
+        node: Arc<str>,
+        /// What it says of its container runtime; empty where it says nothing.
+        version: Arc<str>,
     },
 }
 
@@ -127,8 +144,10 @@ impl Doubt<'_> {
     #[must_use]
     pub fn code(&self) -> &'static str {
         match self {
+            Self::NoBaseline { .. } => "no-baseline",
             Self::NoText { .. } => "no-text",
             Self::Undecided { .. } => "undecided",
+            Self::UnknownRuntime { .. } => "unknown-runtime",
         }
     }
 }
@@ -182,12 +201,8 @@ impl<'w> Judgement<'w> {
 }
 
 /// Judges every container of a workload, and what else of it would be refused. Windows pods know no AppArmor: nothing.
-pub(super) fn judge<'w>(
-    workload: &'w Workload<'_>,
-    policy: &Policy,
-    profiles: &dyn Profiles,
-) -> Vec<Judgement<'w>> {
-    let pod = &workload.pod;
+pub(super) fn judge<'w>(workload: &'w Workload<'_>, standard: Standard<'_>) -> Vec<Judgement<'w>> {
+    let (pod, policy) = (&workload.pod, standard.policy);
     if pod.windows {
         return Vec::new();
     }
@@ -206,7 +221,7 @@ pub(super) fn judge<'w>(
         let (origin, verdict) = match effective(workload.kind, pod, container) {
             Ok(declared) => (
                 declared.origin,
-                judge_container(container, declared.profile, policy, profiles),
+                judge_container(pod, container, declared.profile, standard),
             ),
             // Said once, of the pod.
             Err((_, Origin::Pod)) if pod_problem.is_some() => continue,
@@ -237,10 +252,10 @@ pub(super) fn judge<'w>(
 }
 
 fn judge_container<'w>(
+    pod: &Pod<'_>,
     container: &Container<'_>,
     profile: Profile<'w>,
-    policy: &Policy,
-    profiles: &dyn Profiles,
+    standard: Standard<'_>,
 ) -> Verdict<'w> {
     match profile {
         Profile::Unconfined => Verdict::Fail(Reason::Unconfined),
@@ -249,30 +264,35 @@ fn judge_container<'w>(
         Profile::RuntimeDefault => Verdict::Pass,
         // CRI-O applies none even then (`specSetApparmorProfile`); containerd and Docker do apply a named one.
         Profile::Localhost(profile)
-            if container.privileged
-                && policy
-                    .baselines
-                    .iter()
-                    .any(|baseline| baseline.runtime == Runtime::Crio) =>
+            if container.privileged && standard.defaults(pod).any(NodeDefault::is_crio) =>
         {
             Verdict::Fail(Reason::PrivilegedIgnoresProfile { profile })
         }
-        Profile::Localhost(profile) => judge_localhost(profile, &policy.baselines, profiles),
+        Profile::Localhost(profile) => judge_localhost(pod, profile, standard),
     }
 }
 
-/// A profile passes when it is no weaker than any baseline; failing any one goes before doubt about another.
-fn judge_localhost<'w>(
-    profile: &'w str,
-    baselines: &[Baseline],
-    profiles: &dyn Profiles,
-) -> Verdict<'w> {
-    let mut verdict = Verdict::Pass;
-    if baselines.is_empty() {
-        return Verdict::Unknown(Doubt::NoText { profile });
+/// A profile passes when it is no weaker than the default of any node that the pod may land on; failing any one goes before
+/// doubt about another.
+fn judge_localhost<'w>(pod: &Pod<'_>, profile: &'w str, standard: Standard<'_>) -> Verdict<'w> {
+    let mut defaults = standard.defaults(pod).peekable();
+    if defaults.peek().is_none() {
+        return Verdict::Unknown(Doubt::NoBaseline { profile });
     }
-    for &baseline in baselines {
-        let Some(comparison) = profiles.comparison(profile, baseline) else {
+    let mut verdict = Verdict::Pass;
+    for default in defaults {
+        let (baseline, node) = match default {
+            NodeDefault::Known(baseline, node) => (baseline, node.cloned()),
+            NodeDefault::Unknown(node, version) => {
+                verdict = Verdict::Unknown(Doubt::UnknownRuntime {
+                    profile,
+                    node: Arc::clone(node),
+                    version: Arc::clone(version),
+                });
+                continue;
+            }
+        };
+        let Some(comparison) = standard.profiles.comparison(profile, baseline) else {
             verdict = Verdict::Unknown(Doubt::NoText { profile });
             continue;
         };
@@ -282,6 +302,7 @@ fn judge_localhost<'w>(
                 return Verdict::Fail(Reason::Weaker {
                     profile,
                     baseline,
+                    node,
                     comparison,
                 });
             }
@@ -289,6 +310,7 @@ fn judge_localhost<'w>(
                 verdict = Verdict::Unknown(Doubt::Undecided {
                     profile,
                     baseline,
+                    node,
                     why: why.clone(),
                 });
             }
@@ -299,8 +321,14 @@ fn judge_localhost<'w>(
 
 /// Marks what the old object already had: an update that makes nothing worse must go through, such as scaling a
 /// Deployment that was weak before the gate came.
-pub(super) fn mark_inherited(new: &mut [Judgement<'_>], old: &[Judgement<'_>], policy: &Policy) {
-    let old: HashMap<Key<'_>, &Judgement<'_>> = old
+pub(super) fn mark_inherited(
+    new: &mut [Judgement<'_>],
+    old: &Workload<'_>,
+    standard: Standard<'_>,
+) {
+    let pod = &old.pod;
+    let judgements = judge(old, standard);
+    let old: HashMap<Key<'_>, &Judgement<'_>> = judgements
         .iter()
         .map(|judgement| (Key::of(judgement.subject), judgement))
         .collect();
@@ -308,8 +336,7 @@ pub(super) fn mark_inherited(new: &mut [Judgement<'_>], old: &[Judgement<'_>], p
         let Some(before) = old.get(&Key::of(judgement.subject)) else {
             continue;
         };
-        let was_unconfined =
-            matches!(&before.verdict, Verdict::Fail(reason) if reason.leaves_unconfined(policy));
+        let was_unconfined = matches!(&before.verdict, Verdict::Fail(reason) if reason.leaves_unconfined(pod, standard));
         let is_readable = !matches!(
             judgement.verdict,
             Verdict::Fail(Reason::Invalid(_) | Reason::Malformed(_))

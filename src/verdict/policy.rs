@@ -2,7 +2,12 @@
 //!
 //! The types here are also the configuration file's schema; reading the file is the caller's.
 
-use serde::{Deserialize, Deserializer};
+use std::fmt;
+
+use serde::{
+    Deserialize, Deserializer,
+    de::{Error, SeqAccess, Unexpected, Visitor},
+};
 
 use super::judge::{Reason, Verdict};
 use crate::compare::{Baseline, Runtime};
@@ -164,12 +169,48 @@ pub struct Modes {
     pub profile: Mode,
 }
 
+/// Where the baselines come from: the runtimes' defaults that no container may be weaker than.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Baselines {
+    /// These: all of those that the nodes run.
+    Listed(Vec<Baseline>),
+    /// Those that the cluster's nodes say they run.
+    Nodes,
+}
+
+impl<'de> Deserialize<'de> for Baselines {
+    /// Reads the word `nodes`, or a list.
+    fn deserialize<D: Deserializer<'de>>(reader: D) -> Result<Self, D::Error> {
+        struct BaselinesVisitor;
+        impl<'de> Visitor<'de> for BaselinesVisitor {
+            type Value = Baselines;
+            fn expecting(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+                out.write_str("`nodes`, or a list such as `[containerd@2.1]`")
+            }
+            fn visit_str<E: Error>(self, text: &str) -> Result<Baselines, E> {
+                match text {
+                    "nodes" => Ok(Baselines::Nodes),
+                    _ => Err(E::invalid_value(Unexpected::Str(text), &self)),
+                }
+            }
+            fn visit_seq<A: SeqAccess<'de>>(self, mut list: A) -> Result<Baselines, A::Error> {
+                let mut listed = Vec::new();
+                while let Some(baseline) = list.next_element()? {
+                    listed.push(baseline);
+                }
+                Ok(Baselines::Listed(listed))
+            }
+        }
+        reader.deserialize_any(BaselinesVisitor)
+    }
+}
+
 /// A cluster's policy: the configuration file's content.
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields, default)]
 pub struct Policy {
-    /// The runtimes' defaults that no container may be weaker than: all of those that the nodes run.
-    pub baselines: Vec<Baseline>,
+    /// The runtimes' defaults that no container may be weaker than.
+    pub baselines: Baselines,
     /// What is not looked at.
     #[serde(deserialize_with = "null_as_default")]
     pub exemptions: Exemptions,
@@ -192,7 +233,7 @@ fn null_as_default<'de, D: Deserializer<'de>, T: Default + Deserialize<'de>>(
 impl Default for Policy {
     fn default() -> Self {
         Self {
-            baselines: vec![Baseline::newest(Runtime::Containerd)],
+            baselines: Baselines::Listed(vec![Baseline::newest(Runtime::Containerd)]),
             exemptions: Exemptions::default(),
             modes: Modes::default(),
             privileged: PrivilegedRule::default(),

@@ -124,6 +124,7 @@ impl<'a> Workload<'a> {
                     .and_then(|os| os.0.name)
                     .is_some_and(|name| name.as_str() == "windows"),
                 runtime_class: spec.runtime_class_name,
+                node_name: spec.node_name,
                 init_containers: spec.init_containers,
                 containers: spec.containers,
                 ephemeral_containers: spec.ephemeral_containers,
@@ -142,6 +143,7 @@ pub struct Pod<'a> {
     /// Whether `spec.os.name` is `windows`.
     pub windows: bool,
     runtime_class: Option<Text<'a>>,
+    node_name: Option<Text<'a>>,
     /// `spec.initContainers`, sidecars among them
     pub init_containers: Vec<Container<'a>>,
     /// `spec.containers`
@@ -155,6 +157,13 @@ impl<'a> Pod<'a> {
     #[must_use]
     pub fn runtime_class(&self) -> Option<&str> {
         self.runtime_class.as_ref().map(Text::as_str)
+    }
+
+    /// `spec.nodeName`: the node that it is bound to, `None` while it may land on any.
+    #[must_use]
+    pub fn node_name(&self) -> Option<&str> {
+        let name = self.node_name.as_ref().map(Text::as_str);
+        name.filter(|name| !name.is_empty())
     }
 
     /// All containers with their list and their index in it, in the order in which they start.

@@ -13,6 +13,7 @@
 
 mod lifecycle;
 mod modes;
+mod nodes;
 mod objects;
 mod permissions;
 #[path = "../support/mod.rs"]
@@ -73,7 +74,7 @@ const TESTS: &[(&str, Test)] = &[
         permissions::deploy_is_accepted,
     ),
     (
-        "service_account_may_watch_namespaces_and_nothing_else",
+        "service_account_may_watch_namespaces_and_nodes_and_nothing_else",
         permissions::least_privilege,
     ),
     (
@@ -126,6 +127,19 @@ const TESTS: &[(&str, Test)] = &[
     (
         "a_new_configuration_holds_without_a_restart",
         modes::configuration_reload,
+    ),
+    (
+        "a_cold_cluster_starts_and_localhost_profiles_wait_for_a_node",
+        nodes::cold_cluster,
+    ),
+    (
+        "a_profile_is_held_to_the_nodes_that_there_are",
+        nodes::come_and_go,
+    ),
+    ("a_list_of_many_nodes_is_read_to_its_end", nodes::many),
+    (
+        "a_configuration_that_asks_for_nodes_waits_for_the_permission",
+        nodes::permission,
     ),
     (
         "an_old_weak_deployment_scales_and_updates_with_a_warning",
@@ -202,7 +216,15 @@ impl Cluster {
             "-o",
             "jsonpath={.data.config\\.yaml}",
         ])?;
-        fs::write(self.config(), config)?;
+        // What the command line says of a profile can then be told from what the webhook says; nodes.rs has it as deployed.
+        ensure!(
+            config.contains(nodes::FROM_NODES),
+            "deploy/config.yaml has changed"
+        );
+        fs::write(
+            self.config(),
+            config.replace(nodes::FROM_NODES, nodes::LISTED),
+        )?;
         let token = self
             .plane
             .must(&["-n", "armorgate", "create", "token", "armorgate"])?;

@@ -47,8 +47,10 @@ pub(crate) fn least_privilege(cluster: &Cluster) -> Result<()> {
             .stdout
             .starts_with("yes"))
     };
-    for (verb, what) in [("list", "namespaces"), ("watch", "namespaces")] {
-        ensure!(can(verb, what)?, "may not {verb} {what}");
+    for what in WATCHED {
+        for verb in ["list", "watch"] {
+            ensure!(can(verb, what)?, "may not {verb} {what}");
+        }
     }
     for what in [
         "namespaces",
@@ -61,7 +63,7 @@ pub(crate) fn least_privilege(cluster: &Cluster) -> Result<()> {
         for verb in [
             "get", "list", "watch", "create", "update", "patch", "delete",
         ] {
-            if what == "namespaces" && matches!(verb, "list" | "watch") {
+            if WATCHED.contains(&what) && matches!(verb, "list" | "watch") {
                 continue;
             }
             ensure!(!can(verb, what)?, "may {verb} {what}");
@@ -76,10 +78,18 @@ pub(crate) fn least_privilege(cluster: &Cluster) -> Result<()> {
         .lines()
         .filter(|line| !line.starts_with(' ') && !line.starts_with("self"))
         .collect();
-    ensure!(
-        own.len() == 1 && own[0].starts_with("namespaces "),
-        "{rules}"
-    );
-    ensure!(own[0].ends_with("[list watch]"), "{rules}");
+    ensure!(own.len() == WATCHED.len(), "{rules}");
+    for what in WATCHED {
+        let rule = own
+            .iter()
+            .find(|rule| rule.starts_with(&format!("{what} ")));
+        ensure!(
+            rule.is_some_and(|rule| rule.ends_with("[list watch]")),
+            "{rules}"
+        );
+    }
     Ok(())
 }
+
+/// What may be listed and watched.
+const WATCHED: [&str; 2] = ["namespaces", "nodes"];

@@ -13,6 +13,7 @@ use armorgate::{
     admission::{
         Gate, NamespaceModes, RequestLimits, ServerLimits, Shutdown, runtime, serve, webhook_router,
     },
+    cluster::Nodes,
     telemetry::Metrics,
     verdict::{Policy, ProfileTexts, Profiles},
 };
@@ -37,6 +38,7 @@ impl Small {
             policy: ArcSwap::from_pointee(Policy::default()),
             profiles: ArcSwap::from_pointee(profiles),
             namespaces: NamespaceModes::Standalone,
+            nodes: Nodes::new(None),
         });
         let metrics = Arc::new(Metrics::default());
         let router = webhook_router(gate, Arc::clone(&metrics), requests);

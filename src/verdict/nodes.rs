@@ -1,0 +1,167 @@
+//! The runtimes that a cluster's nodes run, and the defaults that come with them.
+//!
+//! Windows nodes are not among them: they know no AppArmor. Whether a Linux node has it cannot be seen from its object.
+
+use std::{
+    collections::{BTreeMap, HashSet},
+    sync::Arc,
+};
+
+use crate::compare::Baseline;
+
+/// What a node says of its container runtime.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum NodeRuntime {
+    /// A runtime and a version whose default is known.
+    Known(Baseline),
+    /// Something else, as the node says it; empty where it says nothing.
+    Unknown(Arc<str>),
+}
+
+impl NodeRuntime {
+    /// The runtime of a node, by its `status.nodeInfo.containerRuntimeVersion`.
+    #[must_use]
+    pub fn of(container_runtime_version: &str) -> Self {
+        Baseline::from_node(container_runtime_version).map_or_else(
+            || {
+                let kept = container_runtime_version.chars().take(MAX_VERSION);
+                Self::Unknown(kept.collect::<String>().into())
+            },
+            Self::Known,
+        )
+    }
+}
+
+/// LIMIT: characters of an unknown runtime that are kept.
+const MAX_VERSION: usize = 100;
+
+/// What the nodes of a cluster run, by their names.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct NodeDefaults {
+    runtimes: BTreeMap<Arc<str>, NodeRuntime>,
+    distinct: Vec<(Arc<str>, NodeRuntime)>,
+}
+
+impl NodeDefaults {
+    /// The defaults of these nodes.
+    #[must_use]
+    pub fn new(runtimes: BTreeMap<Arc<str>, NodeRuntime>) -> Self {
+        // There are as many templates as there were changes to them, however many versions the nodes run: so many
+        // comparisons are made at most. Of all unknown runtimes one is enough to be in doubt.
+        let mut seen = HashSet::new();
+        let template = |runtime: &NodeRuntime| match runtime {
+            NodeRuntime::Known(baseline) => Some(baseline.template()),
+            NodeRuntime::Unknown(_) => None,
+        };
+        let distinct = runtimes
+            .iter()
+            .filter(|(_, runtime)| seen.insert(template(runtime)))
+            .map(|(node, runtime)| (Arc::clone(node), runtime.clone()))
+            .collect();
+        Self { runtimes, distinct }
+    }
+
+    /// What a node runs, with its name; `None` for one that has not been seen, or does not run Linux.
+    #[must_use]
+    pub fn of_node(&self, name: &str) -> Option<(&Arc<str>, &NodeRuntime)> {
+        self.runtimes.get_key_value(name)
+    }
+
+    /// What any node runs: of those with the same default only the first by name, and only one whose default is unknown.
+    #[must_use]
+    pub fn distinct(&self) -> &[(Arc<str>, NodeRuntime)] {
+        &self.distinct
+    }
+
+    /// The known ones among the distinct defaults.
+    pub fn baselines(&self) -> impl Iterator<Item = Baseline> {
+        self.distinct
+            .iter()
+            .filter_map(|(_, runtime)| match runtime {
+                NodeRuntime::Known(baseline) => Some(*baseline),
+                NodeRuntime::Unknown(_) => None,
+            })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{NodeDefaults, NodeRuntime};
+
+    fn defaults(nodes: &[(&str, &str)]) -> NodeDefaults {
+        let runtimes = nodes
+            .iter()
+            .map(|(name, version)| ((*name).into(), NodeRuntime::of(version)));
+        NodeDefaults::new(runtimes.collect())
+    }
+
+    fn distinct(defaults: &NodeDefaults) -> Vec<&str> {
+        let nodes = defaults.distinct().iter();
+        nodes.map(|(node, _)| &**node).collect()
+    }
+
+    #[test]
+    fn nodes_with_the_same_template_count_once_and_each_keeps_its_version() {
+        let defaults = defaults(&[
+            ("d", "containerd://2.3.0"),
+            ("c", "containerd://2.1.3"),
+            ("b", "containerd://2.1.4"),
+            ("a", "cri-o://1.33.1"),
+        ]);
+        assert_eq!(distinct(&defaults), ["a", "b", "d"]);
+        let listed: Vec<String> = defaults
+            .baselines()
+            .map(|known| known.to_string())
+            .collect();
+        assert_eq!(
+            listed,
+            ["crio@1.33.1", "containerd@2.1.4", "containerd@2.3.0"]
+        );
+        let own = NodeRuntime::Known("containerd@2.1.3".parse().unwrap());
+        assert_eq!(defaults.of_node("c"), Some((&"c".into(), &own)));
+        assert_eq!(defaults.of_node("e"), None);
+    }
+
+    #[test]
+    fn however_many_versions_there_are_the_templates_are_few() {
+        let nodes: Vec<(String, String)> = (0..5000)
+            .map(|index| {
+                let runtime = ["containerd", "cri-o", "docker", "other"][index % 4];
+                let version = format!("{runtime}://{}.{}.{}", index % 31, index % 17, index);
+                (format!("node-{index}"), version)
+            })
+            .collect();
+        let nodes: Vec<(&str, &str)> = nodes
+            .iter()
+            .map(|(name, version)| (name.as_str(), version.as_str()))
+            .collect();
+        let defaults = defaults(&nodes);
+        assert!(
+            defaults.distinct().len() < 50,
+            "{}",
+            defaults.distinct().len()
+        );
+    }
+
+    #[test]
+    fn what_is_no_known_runtime_is_kept_as_said_and_cut() {
+        for version in [
+            "",
+            "containerd://Unknown",
+            "frakti://1.0",
+            "containerd",
+            "cri-o://",
+        ] {
+            assert_eq!(
+                NodeRuntime::of(version),
+                NodeRuntime::Unknown(version.into())
+            );
+        }
+        let NodeRuntime::Unknown(kept) = NodeRuntime::of(&"ä".repeat(5000)) else {
+            panic!("it is unknown")
+        };
+        assert_eq!(kept.chars().count(), 100);
+        let defaults = defaults(&[("b", "x://1"), ("a", "y://1"), ("c", "docker://28.0.0")]);
+        assert_eq!(distinct(&defaults), ["a", "c"]);
+    }
+}
