@@ -68,9 +68,24 @@ impl ByteSet {
         self.0 == [0; 4]
     }
 
+    /// Its only byte, if it has just one.
+    #[must_use]
+    pub fn single(&self) -> Option<u8> {
+        let bytes: u32 = self.0.iter().map(|word| word.count_ones()).sum();
+        if bytes == 1 { self.iter().next() } else { None }
+    }
+
     /// The bytes, ascending.
     pub fn iter(&self) -> impl Iterator<Item = u8> + '_ {
-        (0..=u8::MAX).filter(|&byte| self.contains(byte))
+        [0, 64, 128, 192]
+            .into_iter()
+            .zip(self.0)
+            .flat_map(|(first, word)| {
+                // Each time the lowest bit that is left, until none is.
+                std::iter::successors(Some(word), |word| Some(word & word.wrapping_sub(1)))
+                    .take_while(|word| *word != 0)
+                    .map(move |word| first + u8::try_from(word.trailing_zeros()).unwrap_or(63))
+            })
     }
 }
 

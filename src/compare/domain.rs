@@ -99,10 +99,14 @@ impl Domain {
     /// The strings whose labels are all names that differ from side to side; none if the domain has no labels.
     pub(super) fn with_names_only(mut self) -> Option<Self> {
         self.only_names = true;
+        self.has_labels().then_some(self)
+    }
+
+    /// Whether names of profiles are part of its strings.
+    pub(super) fn has_labels(&self) -> bool {
         self.fields
             .iter()
             .any(|field| matches!(field, Field::Label | Field::NewLabel))
-            .then_some(self)
     }
 
     /// The place after a byte, if a string can go on with it.

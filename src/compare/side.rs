@@ -165,6 +165,11 @@ impl<'a> Side<'a> {
         Some((*self.entries.get(entry)?, allows))
     }
 
+    /// How many classes of bytes it tells apart.
+    fn classes(&self) -> usize {
+        self.automaton.as_ref().map_or(1, Automaton::classes)
+    }
+
     /// The class of a byte.
     pub(super) fn class(&self, byte: u8) -> u8 {
         self.automaton
@@ -271,13 +276,22 @@ pub(super) fn distinct_bytes(
     budget: &mut Budget,
 ) -> Result<Vec<u8>, Exhausted> {
     let sets = domain.sets();
-    let (mut classes, _) = partition(sets.iter(), budget)?;
+    let (mut classes, representatives) = partition(sets.iter(), budget)?;
+    let mut count = representatives.len();
     for side in sides {
-        let mut known: Map<(u8, u8), u8> = Map::default();
+        // The new class of each pair of classes, counted from 1. There are at most 256 of them, as there are bytes.
+        let width = side.classes();
+        let mut known = vec![0_u16; count * width];
+        count = 0;
         for (byte, class) in (0..=u8::MAX).zip(classes.iter_mut()) {
-            // There are at most 256 pairs, as there are bytes.
-            let next = u8::try_from(known.len()).unwrap_or(u8::MAX);
-            *class = *known.entry((*class, side.class(byte))).or_insert(next);
+            let pair = usize::from(*class) * width + usize::from(side.class(byte));
+            if let Some(new) = known.get_mut(pair) {
+                if *new == 0 {
+                    count += 1;
+                    *new = u16::try_from(count).unwrap_or(u16::MAX);
+                }
+                *class = u8::try_from(*new - 1).unwrap_or(u8::MAX);
+            }
         }
     }
     let mut seen = [false; 256];

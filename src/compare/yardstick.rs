@@ -11,8 +11,9 @@ use crate::apparmor::source::Sources;
 use super::Baseline;
 use super::classes::{Query, queries};
 use super::domain::{Domain, Names};
-use super::relation::{Party, Subject, entries, permits_everything};
+use super::relation::{MAX_WITNESSES, Party, Subject, entries, permits_everything, preferred};
 use super::side::{Guarantees, Side};
+use super::walk::{Breadth, Found, Search, differences};
 
 /// A profile that others are measured by, with its text.
 #[derive(Clone, Debug)]
@@ -77,6 +78,8 @@ pub(super) struct Known {
     pub(super) automaton: Automaton,
     /// What it permits further on, of files.
     pub(super) guarantees: Option<Guarantees>,
+    /// What a profile that permits everything permits beyond it, where names of profiles play no part.
+    pub(super) beyond: Option<Vec<Found>>,
 }
 
 impl Learned {
@@ -102,15 +105,37 @@ impl Known {
     fn of(profile: &Profile, query: &Query, budget: &mut Budget) -> Result<Self, Exhausted> {
         let entries = entries(profile, query.kind.class);
         let mut side = Side::new(entries, query.bits_asked(), budget)?;
+        let names = Names::default();
+        let domain = Domain::new((query.fields)(), &names);
         let guarantees = if query.kind.class == Class::File {
-            let domain = Domain::new((query.fields)(), &Names::default());
             Some(Guarantees::new(&mut side, &domain, query.mask(), budget)?)
         } else {
             None
         };
+        let beyond = if domain.has_labels() {
+            None
+        } else {
+            let search = Search {
+                domain: &domain,
+                names: &names,
+                bits: query.mask(),
+                early: query.early,
+                second_is: guarantees.as_ref().map_or(Breadth::Narrow, Breadth::Known),
+                limit: MAX_WITNESSES,
+            };
+            let mut everything = Side::everything();
+            let found = differences(&mut everything, &mut side, &search, budget)?;
+            Some(preferred(
+                query,
+                (&mut everything, &mut side),
+                found,
+                budget,
+            )?)
+        };
         Ok(Self {
             automaton: side.into_automaton().ok_or(Exhausted)?,
             guarantees,
+            beyond,
         })
     }
 }

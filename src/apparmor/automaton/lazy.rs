@@ -83,7 +83,13 @@ impl Automaton {
         self.start
     }
 
-    /// The class of a byte, below 256.
+    /// How many classes of bytes there are: 256 at most.
+    #[must_use]
+    pub fn classes(&self) -> usize {
+        self.representatives.len()
+    }
+
+    /// The class of a byte, below [`Automaton::classes`].
     #[must_use]
     pub fn class(&self, byte: u8) -> u8 {
         get(&self.classes, byte)
@@ -257,29 +263,53 @@ pub(crate) fn partition<'a>(
 ) -> Result<(Box<[u8; 256]>, Vec<u8>), Exhausted> {
     // Each set splits the classes that it cuts. There are never more than 256.
     let mut classes = Box::new([0_u8; 256]);
+    let mut sizes = [0_u16; 256];
+    if let Some(all) = sizes.first_mut() {
+        *all = 256;
+    }
     let mut count = 1_usize;
     for set in sets {
         if count == 256 {
             break;
         }
-        budget.step(256)?;
-        let mut split: Map<u8, u8> = Map::default();
-        let mut outside = [false; 256];
-        for byte in (0..=u8::MAX).filter(|&byte| !set.contains(byte)) {
-            if let Some(outside) = outside.get_mut(usize::from(get(&classes, byte))) {
-                *outside = true;
+        budget.step(64)?;
+        // Most sets are single bytes, the same ones again and again.
+        if let Some(byte) = set.single() {
+            let class = get(&classes, byte);
+            let size = slot(&mut sizes, class);
+            if *size > 1 {
+                *size -= 1;
+                let new = u8::try_from(count).unwrap_or(u8::MAX);
+                *slot(&mut classes, byte) = new;
+                *slot(&mut sizes, new) = 1;
+                count += 1;
             }
+            continue;
         }
+        let mut inside = [0_u16; 256];
+        for byte in set.iter() {
+            *slot(&mut inside, get(&classes, byte)) += 1;
+        }
+        // The new class of those in the set, by their old one; 0, which is never new, until one is made.
+        let mut split = [0_u8; 256];
         for byte in set.iter() {
             let class = get(&classes, byte);
-            if outside.get(usize::from(class)) == Some(&true) {
-                let new = *split.entry(class).or_insert_with(|| {
-                    count += 1;
-                    u8::try_from(count - 1).unwrap_or(u8::MAX)
-                });
-                if let Some(slot) = classes.get_mut(usize::from(byte)) {
-                    *slot = new;
-                }
+            if *slot(&mut inside, class) == *slot(&mut sizes, class) {
+                continue;
+            }
+            let new = slot(&mut split, class);
+            if *new == 0 {
+                *new = u8::try_from(count).unwrap_or(u8::MAX);
+                count += 1;
+            }
+            let new = *new;
+            *slot(&mut classes, byte) = new;
+        }
+        for (class, &new) in (0..=u8::MAX).zip(&split) {
+            if new != 0 {
+                let moved = *slot(&mut inside, class);
+                *slot(&mut sizes, class) -= moved;
+                *slot(&mut sizes, new) = moved;
             }
         }
     }
@@ -292,9 +322,15 @@ pub(crate) fn partition<'a>(
     Ok((classes, representatives))
 }
 
+#[expect(clippy::indexing_slicing, reason = "INVARIANT: a byte is below 256")]
 fn get(classes: &[u8; 256], byte: u8) -> u8 {
-    // The array has a place for every byte.
-    classes.get(usize::from(byte)).copied().unwrap_or(0)
+    classes[usize::from(byte)]
+}
+
+/// The place of a byte, or of a class of bytes.
+#[expect(clippy::indexing_slicing, reason = "INVARIANT: a byte is below 256")]
+fn slot<T>(table: &mut [T; 256], index: u8) -> &mut T {
+    &mut table[usize::from(index)]
 }
 
 #[cfg(test)]

@@ -4,8 +4,6 @@
 //! writes no rules of a class that is not in it, and the kernel permits whatever it has no rules' class for
 //! (`RULE_MEDIATES` in security/apparmor).
 
-use std::collections::BTreeSet;
-
 /// The features that a policy was written for: `abi <abi/4.0>,`. A class that is not among them is not mediated: whatever it
 /// is about is permitted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -108,24 +106,28 @@ impl Features {
     /// Reads an ABI file. Names that nothing here depends on are passed over, as the parser does.
     #[must_use]
     pub fn read(text: &[u8]) -> Self {
-        let names = names(text);
-        let has = |name: &str| names.contains(name);
-        Self {
-            dbus: has("dbus"),
-            io_uring: has("io_uring"),
-            mount: has("mount"),
-            network_v8: has("network_v8"),
-            network_v8_inet: has("network_v8/af_inet"),
-            network_v9: has("network_v9"),
-            network_v9_unix: has("network_v9/af_unix"),
-            network_unix: has("network/af_unix"),
-            posix_mqueue: has("ipc/posix_mqueue"),
-            ptrace: has("ptrace"),
-            signal: has("signal"),
-            stacking: has("domain/stack"),
-            sysv_mqueue: has("ipc/sysv_mqueue"),
-            userns: has("namespaces/mask/userns_create"),
-        }
+        let mut features = Self::NONE;
+        names(text, |path, name| {
+            let named = match (path, name) {
+                ([], "dbus") => &mut features.dbus,
+                ([], "io_uring") => &mut features.io_uring,
+                ([], "mount") => &mut features.mount,
+                ([], "network_v8") => &mut features.network_v8,
+                (["network_v8"], "af_inet") => &mut features.network_v8_inet,
+                ([], "network_v9") => &mut features.network_v9,
+                (["network_v9"], "af_unix") => &mut features.network_v9_unix,
+                (["network"], "af_unix") => &mut features.network_unix,
+                (["ipc"], "posix_mqueue") => &mut features.posix_mqueue,
+                ([], "ptrace") => &mut features.ptrace,
+                ([], "signal") => &mut features.signal,
+                (["domain"], "stack") => &mut features.stacking,
+                (["ipc"], "sysv_mqueue") => &mut features.sysv_mqueue,
+                (["namespaces", "mask"], "userns_create") => &mut features.userns,
+                _ => return,
+            };
+            *named = true;
+        });
+        features
     }
 
     /// The ABIs that every AppArmor has, by the path in `abi <…>`: what they say where their files are not at hand.
@@ -157,9 +159,8 @@ impl Features {
 /// LIMIT: names inside of each other; features go four deep.
 const MAX_DEPTH: usize = 8;
 
-/// Paths of all names, values too: `network_v8/af_mask/inet`.
-fn names(text: &[u8]) -> BTreeSet<String> {
-    let mut names = BTreeSet::new();
+/// All names, values too, each with the names that it is in.
+fn names(text: &[u8], mut found: impl FnMut(&[&str], &str)) {
     let mut path: Vec<&str> = Vec::new();
     // A word is a group when a `{` follows it.
     let mut pending: Option<&str> = None;
@@ -175,22 +176,24 @@ fn names(text: &[u8]) -> BTreeSet<String> {
                 if path.len() == MAX_DEPTH {
                     break;
                 }
-                path.push(pending.take().unwrap_or_default());
-                names.insert(path.join("/"));
+                let group = pending.take().unwrap_or_default();
+                found(&path, group);
+                path.push(group);
             }
             "}" => {
-                insert(&mut names, &path, pending.take());
+                if let Some(name) = pending.take() {
+                    found(&path, name);
+                }
                 path.pop();
             }
-            _ => insert(&mut names, &path, pending.replace(word)),
+            _ => {
+                if let Some(name) = pending.replace(word) {
+                    found(&path, name);
+                }
+            }
         }
     }
-    insert(&mut names, &path, pending);
-    names
-}
-
-fn insert(names: &mut BTreeSet<String>, path: &[&str], name: Option<&str>) {
-    if let Some(name) = name {
-        names.insert([path, &[name]].concat().join("/"));
+    if let Some(name) = pending {
+        found(&path, name);
     }
 }

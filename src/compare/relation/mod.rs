@@ -1,7 +1,10 @@
 //! The relation of two policies: every domain that a process of the one can reach, beside where the other's would be.
 
 mod evidence;
+mod query;
 mod transitions;
+
+pub(super) use query::preferred;
 
 use std::collections::{BTreeSet, VecDeque};
 
@@ -10,14 +13,13 @@ use crate::apparmor::automaton::{Budget, Exhausted};
 use crate::apparmor::model::{Class, Entry, Policy, Profile, ProfileMode, file};
 use crate::apparmor::source::Sources;
 
-use super::classes::{KNOWN_PATHS, Query, queries};
+use super::classes::queries;
 
-use super::domain::{Domain, Names};
+use super::domain::Names;
 use super::links::{LinkSides, unconditional_links};
 use super::side::Side;
-use super::walk::{Breadth, Search, differences, prefer};
 use super::witness::{Move, Witness};
-use super::yardstick::{Known, Learned, Yardstick};
+use super::yardstick::{Learned, Yardstick};
 
 /// What a candidate permits, seen from a baseline.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -283,86 +285,6 @@ impl<'a, 'b> Difference<'a, 'b> {
         Names { pairs }
     }
 
-    fn query(
-        &mut self,
-        pair: &Pair,
-        (number, query): (usize, &Query),
-        first: &Profile,
-        second: &Profile,
-        names: &Names,
-    ) -> Result<(), Exhausted> {
-        if !(query.kind.mediated)(second.features) {
-            return Ok(());
-        }
-        if !query.asked.of(first.features, second.features) {
-            return Ok(());
-        }
-        let (mask, bits) = (query.mask(), query.bits_asked());
-        let known = |party: &Party<'a>, profile: &Profile| {
-            party
-                .learned(profile)
-                .and_then(|learned| learned.about(number))
-        };
-        let known = (
-            known(&self.parties.0, first),
-            known(&self.parties.1, second),
-        );
-        let budget = &mut *self.budget;
-        let mut mine = if permits_everything(first.mode) || !(query.kind.mediated)(first.features) {
-            Side::everything()
-        } else {
-            side(known.0, entries(first, query.kind.class), bits, budget)?
-        };
-        if mine.may_permit(mine.start()) & mask == 0 {
-            return Ok(());
-        }
-        let mut theirs = side(known.1, entries(second, query.kind.class), bits, budget)?;
-        let is_file = query.kind.class == Class::File;
-        let mut domain = Domain::new((query.fields)(), names);
-        if !is_file && query.early.is_none() && mine.is_part_of(&theirs) {
-            // What is left are the names that are the same thing and read differently.
-            match domain.with_names_only() {
-                Some(names_only) => domain = names_only,
-                None => return Ok(()),
-            }
-        }
-        let search = Search {
-            domain: &domain,
-            names,
-            bits: mask,
-            early: query.early,
-            // Of the other classes a side permits little.
-            second_is: match known.1.and_then(|known| known.guarantees.as_ref()) {
-                Some(guarantees) => Breadth::Known(guarantees),
-                None if is_file => Breadth::Wide,
-                None => Breadth::Narrow,
-            },
-            limit: self.limit.saturating_sub(self.witnesses.len()),
-        };
-        let mut found = differences(&mut mine, &mut theirs, &search, budget)?;
-        if query.kind.name == "file" {
-            prefer(
-                &mut mine,
-                &mut theirs,
-                KNOWN_PATHS,
-                mask,
-                &mut found,
-                budget,
-            )?;
-        }
-        for found in found {
-            // A rule that lacks a denial is told of once, by what can be done to the file itself.
-            if query.kind.name == "link" && self.is_known(&found) {
-                continue;
-            }
-            let witness = self.found(pair, query, &found, first);
-            if !self.witnesses.contains(&witness) {
-                self.witnesses.push(witness);
-            }
-        }
-        Ok(())
-    }
-
     fn links(&mut self, pair: &Pair, first: &Profile, second: &Profile) -> Result<(), Exhausted> {
         let has_plain = |profile: &Profile| {
             entries(profile, Class::File).iter().any(|entry| {
@@ -398,19 +320,6 @@ impl<'a, 'b> Difference<'a, 'b> {
             self.witnesses.push(witness);
         }
         Ok(())
-    }
-}
-
-/// A side of entries, from what is known of them if something is.
-fn side<'e>(
-    known: Option<&Known>,
-    entries: &'e [Entry],
-    bits: u32,
-    budget: &mut Budget,
-) -> Result<Side<'e>, Exhausted> {
-    match known {
-        Some(known) => Ok(Side::known(entries, bits, known.automaton.clone())),
-        None => Side::new(entries, bits, budget),
     }
 }
 
