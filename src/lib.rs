@@ -16,3 +16,4 @@ pub mod report;
 pub mod telemetry;
 pub mod tls;
 pub mod verdict;
+pub mod whitelist;

@@ -1,0 +1,3 @@
+//! Which programs a container needs.
+
+pub(crate) mod script;
