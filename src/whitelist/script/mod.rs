@@ -26,8 +26,8 @@ mod tests;
 use std::{collections::BTreeMap, sync::Arc};
 
 pub(crate) use builtins::Dialect;
-pub(crate) use parse::MAX_SCRIPT;
-pub(crate) use pattern::{escaped, matches};
+pub(crate) use output::{folder_of, last_of};
+pub(crate) use pattern::{escaped, is_pattern, matches, unescaped};
 pub(crate) use value::{FilePattern, Reach, Value, Values, Why};
 
 /// The stack on which scripts are read: address space, of which only what is used is memory. What is deeper nested than it

@@ -303,7 +303,7 @@ fn trimmed(path: &[u8]) -> &[u8] {
 }
 
 /// dirname(1)
-pub(super) fn folder_of(path: &[u8]) -> &[u8] {
+pub(crate) fn folder_of(path: &[u8]) -> &[u8] {
     let path = trimmed(path);
     match path.iter().rposition(|byte| *byte == b'/') {
         None => b".",
@@ -313,7 +313,7 @@ pub(super) fn folder_of(path: &[u8]) -> &[u8] {
 }
 
 /// basename(1)
-pub(super) fn last_of(path: &[u8]) -> &[u8] {
+pub(crate) fn last_of(path: &[u8]) -> &[u8] {
     let path = trimmed(path);
     match path.iter().rposition(|byte| *byte == b'/') {
         Some(at) if path.len() > 1 => path.get(at + 1..).unwrap_or_default(),

@@ -12,7 +12,7 @@ use brush_parser::{
 };
 
 /// LIMIT: bytes of a script.
-pub(crate) const MAX_SCRIPT: usize = 256 << 10;
+const MAX_SCRIPT: usize = 256 << 10;
 /// LIMIT: `$(`, `${` and `$[` of a script. The tokenizer recurses into each.
 const MAX_EXPANSIONS: usize = 6_000;
 /// LIMIT: how deep commands are nested.

@@ -131,7 +131,7 @@ fn commands_are_found_wherever_they_stand() {
         ("x=$(( $(a) + 1 )); (( $(b) > 1 ))", &["1 a", "1 b"]),
         ("case $(a) in x) b;; *) c;; esac", &["1 a", "1 b", "1 c"]),
         ("! a; time b; command c; \\d", &["1 a", "1 b", "1 c", "1 d"]),
-        ("for x in $(a); do b $x; done", &["1 a", "1 b ?"]),
+        ("for x in $(a); do b $x; done", &["1 a", "1 b ?*"]),
         ("x=1 a > $(b) 2>&1", &["1 b", "1 a"]),
         ("arr[$(a)]=$(b)", &["1 a", "1 b"]),
         ("tee >(a) <b", &["1 a", "1 tee"]),

@@ -235,7 +235,9 @@ impl<'a> Scanner<'a> {
                     if !self.eat("\"") {
                         return Err(NotUnderstood);
                     }
-                    push_text(&mut pieces, "", true);
+                    if !matches!(inner.first(), Some(Piece::Literal { .. })) {
+                        push_text(&mut pieces, "", true);
+                    }
                     pieces.extend(inner);
                 }
                 (b'$', _) => {
