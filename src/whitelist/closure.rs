@@ -85,6 +85,8 @@ pub(super) enum How {
     First(StartKind),
     /// The kernel, for a `#!` line: it asks about the script alone.
     Interpreter,
+    /// A process of the container, if the program is there at all.
+    Perhaps,
 }
 
 impl<'a> Closure<'a> {
@@ -150,12 +152,16 @@ impl<'a> Closure<'a> {
                     self.list(&found, &origin);
                 }
                 _ => {
-                    let what = format!("`{}` was asked for and is no program of the image", text(path.as_bytes()));
+                    let what = format!(
+                        "`{}` was asked for and is no program of the image",
+                        text(path.as_bytes())
+                    );
                     self.note(what, &origin);
                 }
             }
         }
-        let programs: Vec<Program> = self.programs.into_values().collect();
+        let mut programs: Vec<Program> = self.programs.into_values().collect();
+        programs.sort_by_cached_key(|program| program.name.to_string());
         let strength = strength::strength(&programs);
         Whitelist {
             outcome: outcome::outcome(&self.never, &self.unknowns),
@@ -206,11 +212,16 @@ impl<'a> Closure<'a> {
                     }
                 }
             }
-            Some(Value::Rest(why) | Value::Unknown(why)) => {
+            Some(value) => {
+                let Some(why) = value.why() else {
+                    return;
+                };
                 let what = format!("a command whose name is not known: {why}");
                 self.gap(GapKind::Dynamic, what, &task.origin);
                 if let How::First(StartKind::Container) = task.how {
-                    self.never.push("what the container runs is decided outside of what can be read".to_owned());
+                    self.never(
+                        "what the container runs is decided outside of what can be read".to_owned(),
+                    );
                 }
             }
         }
@@ -223,8 +234,13 @@ impl<'a> Closure<'a> {
             match absolute(name, &task.directory) {
                 Some(path) => match self.files.resolve(&path) {
                     Ok(file) if file.is_executable() => found.push((path, file)),
-                    Ok(_) => self.missing(&format!("`{}` is no file that can be executed", text(&path)), task),
-                    Err(lost) => self.missing(&format!("`{}` {}", text(&path), in_words(lost)), task),
+                    Ok(_) => self.missing(
+                        &format!("`{}` is no file that can be executed", text(&path)),
+                        task,
+                    ),
+                    Err(lost) => {
+                        self.missing(&format!("`{}` {}", text(&path), in_words(lost)), task)
+                    }
                 },
                 None => {
                     let what = format!("`{}` is started in a folder that is not known", text(name));
@@ -233,7 +249,12 @@ impl<'a> Closure<'a> {
             }
             return found;
         }
-        let paths = task.environment.variables.get("PATH").cloned().unwrap_or_default();
+        let paths = task
+            .environment
+            .variables
+            .get("PATH")
+            .cloned()
+            .unwrap_or_default();
         for path in paths.iter() {
             let Value::Known(path) = path else {
                 let what = format!("`{}` is looked for in a PATH that is not known", text(name));
@@ -246,7 +267,7 @@ impl<'a> Closure<'a> {
                 found.push(file);
             }
         }
-        if found.is_empty() {
+        if found.is_empty() && paths.iter().all(|path| path.bytes().is_some()) {
             self.missing(&format!("`{}` is in no folder of PATH", text(name)), task);
         }
         found
@@ -264,13 +285,23 @@ impl<'a> Closure<'a> {
             };
             let path = join(&folder, name);
             match self.files.resolve(&path) {
-                Ok(Found { what: What::Volume(mount), .. }) => {
+                Ok(Found {
+                    what: What::Volume(mount),
+                    ..
+                }) => {
                     let what = format!(
                         "programs are looked for in `{}`, of which nothing is known: {}",
                         text(&folder),
                         files::volume(mount)
                     );
-                    self.gap(GapKind::Volume, what, &Origin { place: None, ..task.origin.clone() });
+                    self.gap(
+                        GapKind::Volume,
+                        what,
+                        &Origin {
+                            place: None,
+                            ..task.origin.clone()
+                        },
+                    );
                 }
                 Ok(found) if found.is_executable() => return Some((path, found)),
                 _ => {}
@@ -283,6 +314,7 @@ impl<'a> Closure<'a> {
     fn missing(&mut self, what: &str, task: &Task) {
         match task.how {
             How::Child(_) => self.note(what.to_owned(), &task.origin),
+            How::Perhaps => {}
             How::First(_) | How::Interpreter => {
                 self.gap(GapKind::Missing, what.to_owned(), &task.origin);
             }
@@ -293,11 +325,18 @@ impl<'a> Closure<'a> {
     pub(super) fn folder(&mut self, folder: &[u8], origin: &Origin) {
         let mounts = self.files.unknown_mounts(folder);
         for mount in &mounts {
-            let what = format!("whatever is in `{}` is run: {}", text(folder), files::volume(mount));
+            let what = format!(
+                "whatever is in `{}` is run: {}",
+                text(folder),
+                files::volume(mount)
+            );
             self.gap(GapKind::Volume, what, origin);
         }
         if mounts.is_empty() {
-            let what = format!("whatever is in `{}` is run: files that are mounted there are not on the list", text(folder));
+            let what = format!(
+                "whatever is in `{}` is run: files that are mounted there are not on the list",
+                text(folder)
+            );
             self.note(what, origin);
         }
     }

@@ -174,7 +174,9 @@ impl<'a> Files<'a> {
 
     /// The mounts at, above or below a folder of which nothing is known: files may be there that are not seen.
     pub(super) fn unknown_mounts(&self, folder: &[u8]) -> Vec<&'a Mount> {
-        let folder = self.resolve(folder).map_or_else(|_| clean(folder), |found| found.path);
+        let folder = self
+            .resolve(folder)
+            .map_or_else(|_| clean(folder), |found| found.path);
         let mounts = self.mounts.iter().filter(|(mounted, mount)| {
             let opaque = match &mount.kind {
                 MountKind::ConfigMap { files } => files.is_none(),
@@ -193,9 +195,16 @@ impl<'a> Files<'a> {
             return BTreeSet::new();
         };
         let mut names = BTreeSet::new();
-        let covering = self.mounts.iter().find(|(mounted, _)| is_within(&found.path, mounted));
+        let covering = self
+            .mounts
+            .iter()
+            .find(|(mounted, _)| is_within(&found.path, mounted));
         match covering {
-            None => names.extend(self.tree.children(&found.path).map(|(name, _)| name.to_vec())),
+            None => names.extend(
+                self.tree
+                    .children(&found.path)
+                    .map(|(name, _)| name.to_vec()),
+            ),
             Some((mounted, mount)) => match &mount.kind {
                 MountKind::ConfigMap { files: Some(files) } if *mounted == found.path => {
                     names.extend(files.iter().filter_map(|file| {
@@ -223,7 +232,9 @@ impl<'a> Files<'a> {
             What::File(file) => match &file.content {
                 Content::Text(text) => Source::Text(Arc::clone(text)),
                 Content::Elf(_) => Source::Missing,
-                Content::Head(_) => Source::Opaque(Why::new("its text was not kept: it is no script by its name, or too large")),
+                Content::Head(_) => Source::Opaque(Why::new(
+                    "its text was not kept: it is no script by its name, or too large",
+                )),
             },
             What::Config { file, .. } => match &file.text {
                 Some(text) => Source::Text(Arc::from(text.as_slice())),
@@ -250,7 +261,9 @@ impl<'a> Files<'a> {
                         let path = join(&folder, &name);
                         match self.resolve(&path).map(|found| found.what) {
                             // LIMIT: folders within folders.
-                            Ok(What::Directory) if depth < 16 => folders.push_back((path, depth + 1)),
+                            Ok(What::Directory) if depth < 16 => {
+                                folders.push_back((path, depth + 1))
+                            }
                             Ok(What::Directory | What::Other) | Err(_) => {}
                             Ok(_) => found.push(path),
                         }
@@ -273,8 +286,13 @@ impl<'a> Files<'a> {
                         for name in self.names(head) {
                             looked_at += 1;
                             // `*` does not match what begins with a dot.
-                            let is_hidden = name.first() == Some(&b'.') && part.first() != Some(&b'.');
-                            if looked_at <= MAX_LOOKED_AT && next.len() < MAX_MATCHES && !is_hidden && matches(part, &name) {
+                            let is_hidden =
+                                name.first() == Some(&b'.') && part.first() != Some(&b'.');
+                            if looked_at <= MAX_LOOKED_AT
+                                && next.len() < MAX_MATCHES
+                                && !is_hidden
+                                && matches(part, &name)
+                            {
                                 next.push(join(head, &name));
                             }
                         }
@@ -283,12 +301,20 @@ impl<'a> Files<'a> {
                 }
                 found = heads
                     .into_iter()
-                    .filter(|path| !matches!(self.resolve(path).map(|found| found.what), Ok(What::Directory) | Err(_)))
+                    .filter(|path| {
+                        !matches!(
+                            self.resolve(path).map(|found| found.what),
+                            Ok(What::Directory) | Err(_)
+                        )
+                    })
                     .collect();
             }
         }
         found.retain(|path| {
-            pattern.filters.iter().all(|filters| filters.iter().any(|filter| matches(filter, path)))
+            pattern
+                .filters
+                .iter()
+                .all(|filters| filters.iter().any(|filter| matches(filter, path)))
         });
         found
     }
@@ -296,7 +322,8 @@ impl<'a> Files<'a> {
 
 impl script::Files for Files<'_> {
     fn text(&self, path: &[u8]) -> Source {
-        self.resolve(path).map_or(Source::Missing, |found| Files::text_of(&found))
+        self.resolve(path)
+            .map_or(Source::Missing, |found| Files::text_of(&found))
     }
 
     fn matching(&self, pattern: &FilePattern) -> Vec<Vec<u8>> {
@@ -312,13 +339,20 @@ impl Found<'_> {
     /// The name that a rule has to have.
     pub(super) fn name(&self) -> ProgramName {
         match &self.what {
-            What::Config { file, mount: Some(mount) } => ProgramName::ConfigMapFile {
+            What::Config {
+                file,
+                mount: Some(mount),
+            } => ProgramName::ConfigMapFile {
                 mount: mount.clone(),
                 file: file.name.as_bytes().to_vec(),
             },
             What::Volume(mount) if matches!(mount.kind, MountKind::ConfigMap { .. }) => {
                 let mount = clean(mount.path.as_bytes());
-                let file = self.path.get(mount.len() + 1..).unwrap_or_default().to_vec();
+                let file = self
+                    .path
+                    .get(mount.len() + 1..)
+                    .unwrap_or_default()
+                    .to_vec();
                 ProgramName::ConfigMapFile { mount, file }
             }
             _ => ProgramName::Exact(self.path.clone()),
@@ -339,12 +373,18 @@ impl Found<'_> {
 /// A volume in words.
 pub(super) fn volume(mount: &Mount) -> String {
     let what = match mount.kind {
-        MountKind::ConfigMap { .. } | MountKind::ConfigMapFile { .. } => "a ConfigMap or Secret that was not read",
+        MountKind::ConfigMap { .. } | MountKind::ConfigMapFile { .. } => {
+            "a ConfigMap or Secret that was not read"
+        }
         MountKind::EmptyDir => "an emptyDir, which holds what another container puts there",
         MountKind::Image { .. } => "an image",
         MountKind::Opaque => "a volume",
     };
-    let access = if mount.read_only { "" } else { " that the container can write to" };
+    let access = if mount.read_only {
+        ""
+    } else {
+        " that the container can write to"
+    };
     format!("it is in `{}`, {what}{access}", text(mount.path.as_bytes()))
 }
 
@@ -481,7 +521,12 @@ mod tests {
         };
         let mounts = [
             mount("/usr", MountKind::Opaque),
-            mount("/hooks/", MountKind::ConfigMap { files: Some(vec![script]) }),
+            mount(
+                "/hooks/",
+                MountKind::ConfigMap {
+                    files: Some(vec![script]),
+                },
+            ),
             mount("/made/by/runtime", MountKind::EmptyDir),
         ];
         let files = Files::new(&tree, &mounts);
@@ -495,8 +540,14 @@ mod tests {
             file: b"run.sh".to_vec(),
         };
         assert_eq!(found.name(), expected);
-        assert!(matches!(files.resolve(b"/made/by").unwrap().what, What::Directory));
-        assert_eq!(files.matching(&files_in(b"/hooks", b"*")), [b"/hooks/run.sh"]);
+        assert!(matches!(
+            files.resolve(b"/made/by").unwrap().what,
+            What::Directory
+        ));
+        assert_eq!(
+            files.matching(&files_in(b"/hooks", b"*")),
+            [b"/hooks/run.sh"]
+        );
         assert_eq!(files.unknown_mounts(b"/usr/lib").len(), 1);
         assert_eq!(files.unknown_mounts(b"/hooks").len(), 0);
     }
@@ -505,7 +556,10 @@ mod tests {
     fn patterns_name_files() {
         let tree = tree();
         let files = Files::new(&tree, &[]);
-        assert_eq!(files.matching(&files_in(b"/hooks", b"*.sh")), [b"/hooks/10-a.sh"]);
+        assert_eq!(
+            files.matching(&files_in(b"/hooks", b"*.sh")),
+            [b"/hooks/10-a.sh"]
+        );
         assert_eq!(files.matching(&files_in(b"/bin", b"d*")), [b"/bin/dash"]);
     }
 }

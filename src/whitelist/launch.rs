@@ -29,7 +29,7 @@ impl<'a> Closure<'a> {
         let invoked_name = last_of(invoked);
         let real_name = last_of(&found.path);
         match task.how {
-            How::Child(_) => self.list(found, &task.origin),
+            How::Child(_) | How::Perhaps => self.list(found, &task.origin),
             How::First(_) => {
                 self.begins_with(found);
                 // The kernel asks nothing here; but many programs start themselves again.
@@ -43,7 +43,17 @@ impl<'a> Closure<'a> {
             How::Interpreter => {}
         }
         let key = Key {
-            path: [&found.path[..], b"\0", invoked_name, if matches!(task.how, How::Child(Some(Dialect::Bash))) { b"b" } else { b"" }].concat(),
+            path: [
+                &found.path[..],
+                b"\0",
+                invoked_name,
+                if matches!(task.how, How::Child(Some(Dialect::Bash))) {
+                    b"b"
+                } else {
+                    b""
+                },
+            ]
+            .concat(),
             words: task.words.get(1..).unwrap_or_default().to_vec(),
             directory: task.directory.clone(),
             environment: self.environment_number(&task.environment),
@@ -63,24 +73,37 @@ impl<'a> Closure<'a> {
                 Content::Elf(_) => self.program(invoked, found, task),
                 Content::Text(text) => self.text(invoked, found, &Arc::clone(text), task),
                 Content::Head(head) if head.starts_with(b"#!") => {
-                    let what = format!("`{}` is a script that is too large to be read", text(&found.path));
+                    let what = format!(
+                        "`{}` is a script that is too large to be read",
+                        text(&found.path)
+                    );
                     self.gap(GapKind::Unread, what, &task.origin);
                     self.text(invoked, found, &Arc::clone(head), task);
                 }
                 Content::Head(_) => {
-                    let what = format!("`{}` is neither a compiled program nor a script", text(&found.path));
+                    let what = format!(
+                        "`{}` is neither a compiled program nor a script",
+                        text(&found.path)
+                    );
                     self.gap(GapKind::Unread, what, &task.origin);
                 }
             },
             What::Config { file, .. } => match &file.text {
                 Some(script) => self.text(invoked, found, &Arc::from(script.as_slice()), task),
                 None => {
-                    let what = format!("what `{}` runs: a file of a volume that was not read", text(&found.path));
+                    let what = format!(
+                        "what `{}` runs: a file of a volume that was not read",
+                        text(&found.path)
+                    );
                     self.gap(GapKind::Volume, what, &task.origin);
                 }
             },
             What::Volume(mount) => {
-                let what = format!("what `{}` is and runs: {}", text(&found.path), files::volume(mount));
+                let what = format!(
+                    "what `{}` is and runs: {}",
+                    text(&found.path),
+                    files::volume(mount)
+                );
                 self.gap(GapKind::Volume, what, &task.origin);
             }
             What::Directory | What::Other => {}
@@ -99,12 +122,16 @@ impl<'a> Closure<'a> {
             words.extend(argument.map(Value::known));
             words.push(name);
             words.extend(arguments.iter().cloned());
+            self.wrapped(last_of(invoked), arguments, task);
             self.known(invoked, found, task);
             self.push(Task {
                 words,
                 how: How::Interpreter,
                 origin: Origin {
-                    place: Some(Place { file: text(&found.path), line: 1 }),
+                    place: Some(Place {
+                        file: text(&found.path),
+                        line: 1,
+                    }),
                     why: "the `#!` line".to_owned(),
                     chain: Arc::clone(&task.origin.chain),
                 },
@@ -114,20 +141,34 @@ impl<'a> Closure<'a> {
         }
         match task.how {
             How::First(_) => {
-                let what = format!("`{}` has no `#!` line: the runtime cannot start it", text(&found.path));
+                let what = format!(
+                    "`{}` has no `#!` line: the runtime cannot start it",
+                    text(&found.path)
+                );
                 self.gap(GapKind::Missing, what, &task.origin);
             }
             How::Child(Some(Dialect::Bash)) => {
-                self.read(&found.path, 0, script, Dialect::Bash, name, arguments.to_vec(), task);
+                self.read(
+                    &found.path,
+                    0,
+                    script,
+                    Dialect::Bash,
+                    name,
+                    arguments.to_vec(),
+                    task,
+                );
             }
-            How::Child(_) | How::Interpreter => {
+            How::Child(_) | How::Interpreter | How::Perhaps => {
                 let mut words = vec![Value::known("/bin/sh"), Value::known(invoked)];
                 words.extend(arguments.iter().cloned());
                 self.push(Task {
                     words,
                     how: How::Child(None),
                     origin: Origin {
-                        place: Some(Place { file: text(&found.path), line: 1 }),
+                        place: Some(Place {
+                            file: text(&found.path),
+                            line: 1,
+                        }),
                         why: "it has no `#!` line, so `/bin/sh` is executed for it".to_owned(),
                         chain: Arc::clone(&task.origin.chain),
                     },
@@ -139,6 +180,11 @@ impl<'a> Closure<'a> {
 
     /// A compiled program.
     fn program(&mut self, invoked: &[u8], found: &Found<'a>, task: &Task) {
+        if task.how == How::Perhaps {
+            // With which arguments it is started is not known.
+            self.known(invoked, found, task);
+            return;
+        }
         let mut arguments = task.words.get(1..).unwrap_or_default();
         let real = last_of(&found.path);
         let mut tool = last_of(invoked).to_vec();
@@ -162,10 +208,15 @@ impl<'a> Closure<'a> {
             self.shell(dialect, arguments, task);
             return;
         }
-        for inner in wrappers::inner(&tool, arguments) {
-            self.carried(&tool, inner, task);
-        }
+        self.wrapped(&tool, arguments, task);
         self.known(invoked, found, task);
+    }
+
+    /// The commands in the arguments of a wrapper.
+    fn wrapped(&mut self, tool: &[u8], arguments: &[Value], task: &Task) {
+        for inner in wrappers::inner(tool, arguments) {
+            self.carried(tool, inner, task);
+        }
     }
 
     /// What a wrapper carries.
@@ -195,7 +246,10 @@ impl<'a> Closure<'a> {
                 for command in supervisor::commands(&self.files, file.as_ref(), &task.directory) {
                     match command {
                         Ok((place, words)) => self.push(Task {
-                            origin: Origin { place: Some(place), ..origin.clone() },
+                            origin: Origin {
+                                place: Some(place),
+                                ..origin.clone()
+                            },
                             ..child(words)
                         }),
                         Err(what) => self.gap(GapKind::Unread, what, &origin),
@@ -215,7 +269,11 @@ impl<'a> Closure<'a> {
                 self.never(format!("`{name}`: {why}"));
             }
             if let Some(code) = &known.code {
-                self.gap(GapKind::Code, format!("what `{name}` starts: {code}"), &task.origin);
+                self.gap(
+                    GapKind::Code,
+                    format!("what `{name}` starts: {code}"),
+                    &task.origin,
+                );
             }
             let origin = Origin {
                 why: format!("`{name}` is known to start it"),
@@ -239,37 +297,14 @@ impl<'a> Closure<'a> {
                 }));
             }
             for word in words {
-                // With which arguments is not known: they are nothing that a shell would be asked to read.
-                let is_shell = word.bytes().is_some_and(|word| programs::is_shell(last_of(word)));
-                if is_shell {
-                    self.listed(&word, &origin);
-                    continue;
-                }
                 self.push(Task {
                     words: vec![word],
                     directory: task.directory.clone(),
                     environment: Arc::clone(&task.environment),
                     origin: origin.clone(),
-                    how: How::Child(None),
+                    how: How::Perhaps,
                 });
             }
-        }
-    }
-
-    /// A shell that a known program starts, for commands of its own.
-    fn listed(&mut self, word: &Value, origin: &Origin) {
-        let Some(path) = word.bytes() else {
-            return;
-        };
-        let paths = if path.starts_with(b"/") {
-            vec![path.to_vec()]
-        } else {
-            [&b"/usr/bin"[..], b"/bin", b"/usr/local/bin"].map(|folder| files::join(folder, path)).to_vec()
-        };
-        if let Some(found) = paths.iter().find_map(|path| self.files.resolve(path).ok())
-            && found.is_executable()
-        {
-            self.list(&found, origin);
         }
     }
 
@@ -280,21 +315,34 @@ impl<'a> Closure<'a> {
             && let Ok(profile) = self.files.resolve(b"/etc/profile")
             && let Source::Text(script) = Files::text_of(&profile)
         {
-            self.read(&profile.path, 0, &script, dialect, Value::known("sh"), Vec::new(), task);
+            self.read(
+                &profile.path,
+                0,
+                &script,
+                dialect,
+                Value::known("sh"),
+                Vec::new(),
+                task,
+            );
         }
         match call.reads {
             Reads::Input => self.input(task),
             Reads::Text(value, name, arguments) => match value {
-                Value::Known(script) => {
+                Value::Known(script) | Value::Numbered(script) => {
                     let (file, line) = match &task.origin.place {
-                        Some(place) => (place.file.clone().into_bytes(), place.line.saturating_sub(1)),
+                        Some(place) => (
+                            place.file.clone().into_bytes(),
+                            place.line.saturating_sub(1),
+                        ),
                         None => (b"sh -c".to_vec(), 0),
                     };
                     self.read(&file, line, &script, dialect, name, arguments, task);
                 }
                 value => {
-                    let why = value.why().map_or_else(|| "a file's name".to_owned(), ToString::to_string);
-                    self.gap(GapKind::Dynamic, format!("a shell runs a text that is not known: {why}"), &task.origin);
+                    if let Some(why) = value.why() {
+                        let what = format!("a shell runs a text that is not known: {why}");
+                        self.gap(GapKind::Dynamic, what, &task.origin);
+                    }
                 }
             },
             Reads::File(Value::Known(name), arguments) => {
@@ -307,28 +355,38 @@ impl<'a> Closure<'a> {
                             self.read(&found.path, 0, &script, dialect, name, arguments, task);
                         }
                         Source::Opaque(why) => {
-                            let kind = if matches!(found.what, What::Volume(_) | What::Config { .. }) {
-                                GapKind::Volume
-                            } else {
-                                GapKind::Unread
-                            };
-                            self.gap(kind, format!("what the script `{}` runs: {why}", text(&found.path)), &task.origin);
+                            let kind =
+                                if matches!(found.what, What::Volume(_) | What::Config { .. }) {
+                                    GapKind::Volume
+                                } else {
+                                    GapKind::Unread
+                                };
+                            self.gap(
+                                kind,
+                                format!("what the script `{}` runs: {why}", text(&found.path)),
+                                &task.origin,
+                            );
                         }
                         Source::Missing => self.no_script(&name, task),
                     },
                     Some(Err(_)) => self.no_script(&name, task),
                     None => {
-                        let what = format!("the script `{}` is in a folder that is not known", text(&name));
+                        let what = format!(
+                            "the script `{}` is in a folder that is not known",
+                            text(&name)
+                        );
                         self.gap(GapKind::Dynamic, what, &task.origin);
                     }
                 }
             }
             Reads::File(value, _) => {
-                let why = value.why().map_or_else(|| "one of several files".to_owned(), ToString::to_string);
                 if let Value::Files(pattern) = &value {
                     self.folder(pattern.folder(), &task.origin);
                 }
-                self.gap(GapKind::Dynamic, format!("a shell reads a script whose name is not known: {why}"), &task.origin);
+                if let Some(why) = value.why() {
+                    let what = format!("a shell reads a script whose name is not known: {why}");
+                    self.gap(GapKind::Dynamic, what, &task.origin);
+                }
             }
         }
     }
@@ -348,13 +406,29 @@ impl<'a> Closure<'a> {
                 self.never("the container's command is a shell that waits for input: name the program in `command`".to_owned());
             }
         } else {
-            self.gap(GapKind::Dynamic, "a shell reads commands from its input".to_owned(), &task.origin);
+            self.gap(
+                GapKind::Dynamic,
+                "a shell reads commands from its input".to_owned(),
+                &task.origin,
+            );
         }
     }
 
     /// Reads a script, and follows what it runs.
-    #[expect(clippy::too_many_arguments, reason = "all of it is what a shell is given with a script")]
-    fn read(&mut self, file: &[u8], line: usize, script: &[u8], dialect: Dialect, name: Value, arguments: Vec<Value>, task: &Task) {
+    #[expect(
+        clippy::too_many_arguments,
+        reason = "all of it is what a shell is given with a script"
+    )]
+    fn read(
+        &mut self,
+        file: &[u8],
+        line: usize,
+        script: &[u8],
+        dialect: Dialect,
+        name: Value,
+        arguments: Vec<Value>,
+        task: &Task,
+    ) {
         let readings = self
             .readings
             .entry((file.to_vec(), arguments.first().cloned()))
@@ -377,10 +451,18 @@ impl<'a> Closure<'a> {
                 files: &self.files,
             },
         );
-        let place = |line: &script::Line| Some(Place { file: text(&line.file), line: line.line });
+        let place = |line: &script::Line| {
+            Some(Place {
+                file: text(&line.file),
+                line: line.line,
+            })
+        };
         let environment = Arc::new(reading.environment);
         for gap in reading.unknowns {
-            let origin = Origin { place: place(&gap.place), ..task.origin.clone() };
+            let origin = Origin {
+                place: place(&gap.place),
+                ..task.origin.clone()
+            };
             let kind = if gap.what.contains("could not be read") || gap.what.contains("than") {
                 GapKind::Unread
             } else {
@@ -389,7 +471,10 @@ impl<'a> Closure<'a> {
             self.gap(kind, gap.what, &origin);
         }
         for folder in reading.folders {
-            let origin = Origin { place: place(&folder.place), ..task.origin.clone() };
+            let origin = Origin {
+                place: place(&folder.place),
+                ..task.origin.clone()
+            };
             self.folder(&folder.path, &origin);
         }
         for site in reading.sites {
@@ -452,8 +537,15 @@ fn shell_call(arguments: &[Value]) -> Call {
         [] => Reads::Input,
         [Value::Rest(why), ..] => Reads::File(Value::Unknown(Why::clone(why)), Vec::new()),
         [first, others @ ..] if has_text => {
-            let name = others.first().cloned().unwrap_or_else(|| Value::known("sh"));
-            Reads::Text(first.clone(), name, others.get(1..).unwrap_or_default().to_vec())
+            let name = others
+                .first()
+                .cloned()
+                .unwrap_or_else(|| Value::known("sh"));
+            Reads::Text(
+                first.clone(),
+                name,
+                others.get(1..).unwrap_or_default().to_vec(),
+            )
         }
         [first, others @ ..] => Reads::File(first.clone(), others.to_vec()),
     };
@@ -466,7 +558,10 @@ fn shebang(script: &[u8]) -> Option<(Vec<u8>, Option<Vec<u8>>)> {
     let line = line.get(..254).unwrap_or(line);
     let line = line.split(|byte| *byte == b'\n').next()?;
     let line = line.trim_ascii();
-    let end = line.iter().position(|byte| matches!(byte, b' ' | b'\t')).unwrap_or(line.len());
+    let end = line
+        .iter()
+        .position(|byte| matches!(byte, b' ' | b'\t'))
+        .unwrap_or(line.len());
     let (interpreter, argument) = line.split_at_checked(end)?;
     let argument = argument.trim_ascii();
     (!interpreter.is_empty()).then(|| {
@@ -514,14 +609,23 @@ mod tests {
     fn first_lines_are_read_as_the_kernel_reads_them() {
         for (line, expected) in [
             ("#!/bin/sh\nx", Some(("/bin/sh", None))),
-            ("#! /usr/bin/env  bash \n", Some(("/usr/bin/env", Some("bash")))),
-            ("#!/usr/bin/env -S a b\n", Some(("/usr/bin/env", Some("-S a b")))),
+            (
+                "#! /usr/bin/env  bash \n",
+                Some(("/usr/bin/env", Some("bash"))),
+            ),
+            (
+                "#!/usr/bin/env -S a b\n",
+                Some(("/usr/bin/env", Some("-S a b"))),
+            ),
             ("#!\n", None),
             ("x", None),
         ] {
             let found = shebang(line.as_bytes());
             let expected = expected.map(|(interpreter, argument): (&str, Option<&str>)| {
-                (interpreter.as_bytes().to_vec(), argument.map(|argument| argument.as_bytes().to_vec()))
+                (
+                    interpreter.as_bytes().to_vec(),
+                    argument.map(|argument| argument.as_bytes().to_vec()),
+                )
             });
             assert_eq!(found, expected, "{line}");
         }

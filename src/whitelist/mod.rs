@@ -13,6 +13,8 @@ mod script;
 mod start;
 mod strength;
 mod supervisor;
+#[cfg(test)]
+mod tests;
 mod workload;
 mod wrappers;
 

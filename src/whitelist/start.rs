@@ -26,7 +26,9 @@ pub(super) fn starts(config: &Config, workload: &Workload) -> Vec<StartWords> {
         words: container(config, workload),
     }];
     for probe in &workload.probes {
-        let words = probe.iter().map(|word| expand(word, workload, Variables::Static));
+        let words = probe
+            .iter()
+            .map(|word| expand(word, workload, Variables::Static));
         starts.push(StartWords {
             kind: StartKind::Probe,
             words: words.collect(),
@@ -44,7 +46,8 @@ pub(super) fn starts(config: &Config, workload: &Workload) -> Vec<StartWords> {
 /// The variables that everything in the container starts with.
 pub(super) fn environment(config: &Config, workload: &Workload) -> Environment {
     // containerd and CRI-O set a PATH first, the image's variables come over it, then the pod's; the last one counts.
-    let mut variables = BTreeMap::from([("PATH".to_owned(), Values::one(Value::known(DEFAULT_PATH)))]);
+    let mut variables =
+        BTreeMap::from([("PATH".to_owned(), Values::one(Value::known(DEFAULT_PATH)))]);
     for variable in &config.env {
         if let Some((name, value)) = variable.split_once('=') {
             variables.insert(name.to_owned(), Values::one(Value::known(value)));
@@ -126,12 +129,17 @@ fn expand(word: &str, workload: &Workload, variables: Variables) -> Value {
             rest = behind;
             continue;
         }
-        let Some((name, behind)) = rest.strip_prefix('(').and_then(|rest| rest.split_once(')')) else {
+        let Some((name, behind)) = rest.strip_prefix('(').and_then(|rest| rest.split_once(')'))
+        else {
             text.push('$');
             continue;
         };
         // The last of a name counts, as in the container.
-        let known = workload.env.iter().rev().find(|variable| variable.name == name);
+        let known = workload
+            .env
+            .iter()
+            .rev()
+            .find(|variable| variable.name == name);
         match known {
             Some(variable) => match (&variable.value, variables) {
                 (Some(value), _) => text.push_str(value),
@@ -164,7 +172,13 @@ mod tests {
     fn command_and_args_replace_what_the_image_says() {
         let none: &[&str] = &[];
         for (entrypoint, cmd, command, args, expected) in [
-            (Some(&["/e"][..]), Some(&["c"][..]), none, none, &["/e", "c"][..]),
+            (
+                Some(&["/e"][..]),
+                Some(&["c"][..]),
+                none,
+                none,
+                &["/e", "c"][..],
+            ),
             (Some(&["/e"]), Some(&["c"]), &["k"], none, &["k"]),
             (Some(&["/e"]), Some(&["c"]), none, &["a"], &["/e", "a"]),
             (Some(&["/e"]), Some(&["c"]), &["k"], &["a"], &["k", "a"]),
@@ -192,8 +206,14 @@ mod tests {
     fn variables_of_the_pod_are_expanded() {
         let workload = Workload {
             env: vec![
-                PodVariable { name: "A".to_owned(), value: Some("x".to_owned()) },
-                PodVariable { name: "S".to_owned(), value: None },
+                PodVariable {
+                    name: "A".to_owned(),
+                    value: Some("x".to_owned()),
+                },
+                PodVariable {
+                    name: "S".to_owned(),
+                    value: None,
+                },
             ],
             ..Workload::default()
         };
@@ -207,12 +227,18 @@ mod tests {
             let value = expand(word, &workload, Variables::All);
             assert_eq!(value.bytes(), expected.map(str::as_bytes), "{word}");
         }
-        assert_eq!(expand("$(S)", &workload, Variables::Static), Value::known("$(S)"));
+        assert_eq!(
+            expand("$(S)", &workload, Variables::Static),
+            Value::known("$(S)")
+        );
     }
 
     #[test]
     fn the_pods_folder_counts_before_the_images() {
-        let config = Config { working_dir: "/app/".to_owned(), ..Config::default() };
+        let config = Config {
+            working_dir: "/app/".to_owned(),
+            ..Config::default()
+        };
         let mut workload = Workload::default();
         assert_eq!(&*directory(&config, &workload), b"/app");
         workload.working_dir = Some("data".to_owned());

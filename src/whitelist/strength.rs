@@ -6,7 +6,8 @@ use super::{Program, ProgramName, Strength, programs, script::last_of};
 pub(super) fn strength(listed: &[Program]) -> Vec<Strength> {
     let mut strengths = Vec::new();
     for program in listed {
-        let (ProgramName::ConfigMapFile { file: path, .. } | ProgramName::Exact(path)) = &program.name;
+        let (ProgramName::ConfigMapFile { file: path, .. } | ProgramName::Exact(path)) =
+            &program.name;
         for allows in programs::allows(last_of(path)) {
             strengths.push(Strength {
                 program: program.name.clone(),

@@ -6,7 +6,7 @@ use super::{
     closure::absolute,
     files::{Files, files_in},
     list::text,
-    script::{Files as _, FilePattern, Reach, Source, Value, folder_of},
+    script::{FilePattern, Files as _, Reach, Source, Value, folder_of},
 };
 
 /// LIMIT: files that are read.
@@ -26,7 +26,9 @@ pub(super) fn commands(files: &Files<'_>, file: Option<&Value>, directory: &Valu
             .find(|path| files.resolve(path).is_ok()),
     };
     let Some(path) = path else {
-        return vec![Err("the configuration of supervisord is not known".to_owned())];
+        return vec![Err(
+            "the configuration of supervisord is not known".to_owned()
+        )];
     };
     let mut commands = Vec::new();
     let included = read(files, &path, &mut commands);
@@ -62,11 +64,17 @@ fn read(files: &Files<'_>, path: &[u8], commands: &mut Vec<Command>) -> Vec<Vec<
     let text_of = match files.text(path) {
         Source::Text(text) => text,
         Source::Missing => {
-            commands.push(Err(format!("`{}`, supervisord's configuration, is not there", text(path))));
+            commands.push(Err(format!(
+                "`{}`, supervisord's configuration, is not there",
+                text(path)
+            )));
             return Vec::new();
         }
         Source::Opaque(why) => {
-            commands.push(Err(format!("`{}`, supervisord's configuration: {why}", text(path))));
+            commands.push(Err(format!(
+                "`{}`, supervisord's configuration: {why}",
+                text(path)
+            )));
             return Vec::new();
         }
     };
@@ -74,7 +82,10 @@ fn read(files: &Files<'_>, path: &[u8], commands: &mut Vec<Command>) -> Vec<Vec<
     let mut section = String::new();
     for (index, line) in String::from_utf8_lossy(&text_of).lines().enumerate() {
         let line = line.trim();
-        if let Some(name) = line.strip_prefix('[').and_then(|line| line.split(']').next()) {
+        if let Some(name) = line
+            .strip_prefix('[')
+            .and_then(|line| line.split(']').next())
+        {
             name.clone_into(&mut section);
             continue;
         }
@@ -92,7 +103,11 @@ fn read(files: &Files<'_>, path: &[u8], commands: &mut Vec<Command>) -> Vec<Vec<
                 commands.push(Ok((place, words(value))));
             }
             (Some("include"), "files") => {
-                included.extend(value.split_whitespace().map(|pattern| pattern.as_bytes().to_vec()));
+                included.extend(
+                    value
+                        .split_whitespace()
+                        .map(|pattern| pattern.as_bytes().to_vec()),
+                );
             }
             _ => {}
         }

@@ -44,7 +44,12 @@ const fn wrapper(
     long: &'static [&'static str],
     operands: usize,
 ) -> Wrapper {
-    Wrapper { names, short, long, operands }
+    Wrapper {
+        names,
+        short,
+        long,
+        operands,
+    }
 }
 
 /// From each program's own help or manual.
@@ -53,33 +58,133 @@ const WRAPPERS: &[Wrapper] = &[
     wrapper(&["tini", "tini-static", "docker-init"], "pe", &[], 0),
     wrapper(&["dumb-init"], "r", &["--rewrite"], 0),
     wrapper(&["catatonit", "pid1"], "", &[], 0),
-    wrapper(&["with-contenv", "s6-softlimit", "s6-notifyoncheck"], "", &[], 0),
+    wrapper(
+        &["with-contenv", "s6-softlimit", "s6-notifyoncheck"],
+        "",
+        &[],
+        0,
+    ),
     // To another user.
-    wrapper(&["gosu", "su-exec", "s6-setuidgid", "s6-applyuidgid", "setuidgid"], "", &[], 1),
-    wrapper(&["setpriv"], "d", &[
-        "--ambient-caps", "--apparmor-profile", "--bounding-set", "--egid", "--euid", "--groups", "--inh-caps", "--landlock-access",
-        "--landlock-rule", "--pdeathsig", "--regid", "--reuid", "--rgid", "--ruid", "--securebits", "--selinux-label",
-    ], 0),
-    wrapper(&["sudo"], "CDghpRrTtUu", &["--chdir", "--chroot", "--group", "--host", "--prompt", "--user"], 0),
+    wrapper(
+        &[
+            "gosu",
+            "su-exec",
+            "s6-setuidgid",
+            "s6-applyuidgid",
+            "setuidgid",
+        ],
+        "",
+        &[],
+        1,
+    ),
+    wrapper(
+        &["setpriv"],
+        "d",
+        &[
+            "--ambient-caps",
+            "--apparmor-profile",
+            "--bounding-set",
+            "--egid",
+            "--euid",
+            "--groups",
+            "--inh-caps",
+            "--landlock-access",
+            "--landlock-rule",
+            "--pdeathsig",
+            "--regid",
+            "--reuid",
+            "--rgid",
+            "--ruid",
+            "--securebits",
+            "--selinux-label",
+        ],
+        0,
+    ),
+    wrapper(
+        &["sudo"],
+        "CDghpRrTtUu",
+        &[
+            "--chdir", "--chroot", "--group", "--host", "--prompt", "--user",
+        ],
+        0,
+    ),
     wrapper(&["doas"], "Cu", &[], 0),
     wrapper(&["chroot"], "", &["--groups", "--userspec"], 1),
     wrapper(&["chpst"], "/bCdefglmnoprtuU", &[], 0),
     // Resources and sessions.
-    wrapper(&["nohup", "dbus-run-session", "xvfb-run", "catchsegv", "fakeroot", "firejail"], "", &[], 0),
+    wrapper(
+        &[
+            "nohup",
+            "dbus-run-session",
+            "xvfb-run",
+            "catchsegv",
+            "fakeroot",
+            "firejail",
+        ],
+        "",
+        &[],
+        0,
+    ),
     wrapper(&["nice"], "n", &["--adjustment"], 0),
     wrapper(&["ionice"], "cnpPu", &["--class", "--classdata"], 0),
     wrapper(&["timeout"], "sk", &["--kill-after", "--signal"], 1),
     wrapper(&["time"], "fo", &["--format", "--output"], 0),
     wrapper(&["stdbuf"], "ioe", &["--error", "--input", "--output"], 0),
     wrapper(&["setsid"], "", &[], 0),
-    wrapper(&["numactl"], "CNPimpw", &["--cpunodebind", "--interleave", "--membind", "--physcpubind", "--preferred"], 0),
+    wrapper(
+        &["numactl"],
+        "CNPimpw",
+        &[
+            "--cpunodebind",
+            "--interleave",
+            "--membind",
+            "--physcpubind",
+            "--preferred",
+        ],
+        0,
+    ),
     wrapper(&["taskset"], "", &[], 1),
-    wrapper(&["chrt"], "DPT", &["--sched-deadline", "--sched-period", "--sched-runtime"], 1),
+    wrapper(
+        &["chrt"],
+        "DPT",
+        &["--sched-deadline", "--sched-period", "--sched-runtime"],
+        1,
+    ),
     wrapper(&["prlimit"], "", &[], 0),
     wrapper(&["softlimit"], "acdfllmoprst", &[], 0),
-    wrapper(&["unshare"], "RSGlw", &["--map-group", "--map-user", "--propagation", "--root", "--setgid", "--setgroups", "--setuid", "--wd"], 0),
-    wrapper(&["nsenter"], "tGSrw", &["--setgid", "--setuid", "--target"], 0),
-    wrapper(&["s6-envdir", "envdir", "s6-setlock", "s6-fghack", "s6-setsid"], "", &[], 1),
+    wrapper(
+        &["unshare"],
+        "RSGlw",
+        &[
+            "--map-group",
+            "--map-user",
+            "--propagation",
+            "--root",
+            "--setgid",
+            "--setgroups",
+            "--setuid",
+            "--wd",
+        ],
+        0,
+    ),
+    wrapper(
+        &["nsenter"],
+        "tGSrw",
+        &["--setgid", "--setuid", "--target"],
+        0,
+    ),
+    wrapper(
+        &[
+            "s6-envdir",
+            "envdir",
+            "s6-setlock",
+            "s6-fghack",
+            "s6-setsid",
+        ],
+        "",
+        &[],
+        1,
+    ),
     wrapper(&["rootlesskit"], "", &[], 0),
     wrapper(&["strace", "ltrace"], "abeEoOpPsSuUX", &[], 0),
     wrapper(&["linux32", "linux64", "setarch"], "", &[], 0),
@@ -118,11 +223,18 @@ pub(super) fn inner(name: &[u8], arguments: &[Value]) -> Vec<Inner> {
 
 /// The command behind a wrapper's options and operands.
 fn follow<'v>(name: &str, arguments: &'v [Value]) -> Option<&'v [Value]> {
-    let wrapper = WRAPPERS.iter().find(|wrapper| wrapper.names.contains(&name))?;
+    let wrapper = WRAPPERS
+        .iter()
+        .find(|wrapper| wrapper.names.contains(&name))?;
     let rest = skip_options(arguments, wrapper.short, wrapper.long);
-    let operands = rest.get(..wrapper.operands.min(rest.len())).unwrap_or_default();
+    let operands = rest
+        .get(..wrapper.operands.min(rest.len()))
+        .unwrap_or_default();
     // What may be any number of words hides where the command begins.
-    if let Some(at) = operands.iter().position(|word| matches!(word, Value::Rest(_))) {
+    if let Some(at) = operands
+        .iter()
+        .position(|word| matches!(word, Value::Rest(_)))
+    {
         return rest.get(at..);
     }
     rest.get(wrapper.operands..)
@@ -144,7 +256,11 @@ fn skip_options<'v>(mut arguments: &'v [Value], short: &str, long: &[&str]) -> &
         } else {
             return arguments;
         };
-        arguments = if takes_next { rest.get(1..).unwrap_or_default() } else { rest };
+        arguments = if takes_next {
+            rest.get(1..).unwrap_or_default()
+        } else {
+            rest
+        };
     }
     arguments
 }
@@ -158,7 +274,9 @@ fn env(arguments: &[Value]) -> Vec<Inner> {
                 rest = behind;
                 break;
             }
-            "-u" | "--unset" | "-C" | "--chdir" | "-P" => rest = behind.get(1..).unwrap_or_default(),
+            "-u" | "--unset" | "-C" | "--chdir" | "-P" => {
+                rest = behind.get(1..).unwrap_or_default()
+            }
             "-S" | "--split-string" => {
                 let [first, others @ ..] = behind else {
                     return Vec::new();
@@ -166,11 +284,21 @@ fn env(arguments: &[Value]) -> Vec<Inner> {
                 return split_string(first, others);
             }
             option if option.starts_with("--split-string=") => {
-                let text = option.split_once('=').map(|(_, text)| text).unwrap_or_default();
+                let text = option
+                    .split_once('=')
+                    .map(|(_, text)| text)
+                    .unwrap_or_default();
                 return split_string(&Value::known(text), behind);
             }
-            option if option.starts_with("-S") || option.starts_with("-vS") || option.starts_with("-iS") => {
-                let text = option.split_once('S').map(|(_, text)| text).unwrap_or_default();
+            option
+                if option.starts_with("-S")
+                    || option.starts_with("-vS")
+                    || option.starts_with("-iS") =>
+            {
+                let text = option
+                    .split_once('S')
+                    .map(|(_, text)| text)
+                    .unwrap_or_default();
                 return split_string(&Value::known(text), behind);
             }
             option if option.starts_with('-') => rest = behind,
@@ -188,7 +316,8 @@ fn with_variables(words: &[Value]) -> Vec<Inner> {
         match first {
             Value::Known(word) => match word.iter().position(|byte| *byte == b'=') {
                 Some(at) => {
-                    let name = String::from_utf8_lossy(word.get(..at).unwrap_or_default()).into_owned();
+                    let name =
+                        String::from_utf8_lossy(word.get(..at).unwrap_or_default()).into_owned();
                     variables.push((name, Value::known(word.get(at + 1..).unwrap_or_default())));
                     rest = behind;
                 }
@@ -209,10 +338,14 @@ fn with_variables(words: &[Value]) -> Vec<Inner> {
 /// `env -S`: blanks part the words; quotes and escapes as in env(1), of which only plain ones are read.
 fn split_string(text: &Value, others: &[Value]) -> Vec<Inner> {
     let Some(text) = text.bytes().and_then(|text| std::str::from_utf8(text).ok()) else {
-        return vec![unknown("the words that `env -S` is given are not known".to_owned())];
+        return vec![unknown(
+            "the words that `env -S` is given are not known".to_owned(),
+        )];
     };
     if text.contains(['\\', '$']) {
-        return vec![unknown("the words that `env -S` is given are not followed".to_owned())];
+        return vec![unknown(
+            "the words that `env -S` is given are not followed".to_owned(),
+        )];
     }
     let mut words: Vec<Value> = Vec::new();
     let mut word: Option<String> = None;
@@ -241,7 +374,10 @@ fn find(arguments: &[Value]) -> Vec<Inner> {
     let mut rest = arguments;
     while let [word, behind @ ..] = rest {
         rest = behind;
-        if matches!(word.bytes(), Some(b"-exec" | b"-execdir" | b"-ok" | b"-okdir")) {
+        if matches!(
+            word.bytes(),
+            Some(b"-exec" | b"-execdir" | b"-ok" | b"-okdir")
+        ) {
             let end = behind
                 .iter()
                 .position(|word| matches!(word.bytes(), Some(b";" | b"+")))
@@ -264,11 +400,25 @@ fn find(arguments: &[Value]) -> Vec<Inner> {
 }
 
 fn xargs(arguments: &[Value]) -> Vec<Inner> {
-    let rest = skip_options(arguments, "adEILnPs", &[
-        "--arg-file", "--delimiter", "--max-args", "--max-chars", "--max-lines", "--max-procs", "--process-slot-var",
-    ]);
+    let rest = skip_options(
+        arguments,
+        "adEILnPs",
+        &[
+            "--arg-file",
+            "--delimiter",
+            "--max-args",
+            "--max-chars",
+            "--max-lines",
+            "--max-procs",
+            "--process-slot-var",
+        ],
+    );
     // Without a command it is `echo`.
-    let mut words = if rest.is_empty() { vec![Value::known("echo")] } else { rest.to_vec() };
+    let mut words = if rest.is_empty() {
+        vec![Value::known("echo")]
+    } else {
+        rest.to_vec()
+    };
     words.push(Value::Rest(Why::new("what `xargs` reads")));
     vec![command(words)]
 }
@@ -280,7 +430,9 @@ fn su(name: &str, arguments: &[Value]) -> Vec<Inner> {
     let mut rest = arguments;
     while let [word, behind @ ..] = rest {
         rest = behind;
-        let option = word.bytes().map(|word| String::from_utf8_lossy(word).into_owned());
+        let option = word
+            .bytes()
+            .map(|word| String::from_utf8_lossy(word).into_owned());
         match option.as_deref() {
             Some("-c" | "--command" | "--session-command") => text = take(&mut rest),
             Some("-s" | "--shell") => shell = take(&mut rest).unwrap_or(shell),
@@ -314,7 +466,11 @@ fn su(name: &str, arguments: &[Value]) -> Vec<Inner> {
 }
 
 fn flock(arguments: &[Value]) -> Vec<Inner> {
-    let rest = skip_options(arguments, "wE", &["--conflict-exit-code", "--timeout", "--wait"]);
+    let rest = skip_options(
+        arguments,
+        "wE",
+        &["--conflict-exit-code", "--timeout", "--wait"],
+    );
     match rest {
         // A descriptor's number: nothing is run.
         [] | [_] => Vec::new(),
@@ -327,7 +483,9 @@ fn flock(arguments: &[Value]) -> Vec<Inner> {
 
 /// `capsh … -- arguments` gives them to `/bin/bash`.
 fn capsh(arguments: &[Value]) -> Vec<Inner> {
-    let at = arguments.iter().position(|word| matches!(word.bytes(), Some(b"--" | b"==")));
+    let at = arguments
+        .iter()
+        .position(|word| matches!(word.bytes(), Some(b"--" | b"==")));
     let mut program = Value::known("/bin/bash");
     for word in arguments {
         if let Some(path) = word.bytes().and_then(|word| word.strip_prefix(b"--shell=")) {
@@ -345,7 +503,10 @@ fn capsh(arguments: &[Value]) -> Vec<Inner> {
 }
 
 fn run_parts(arguments: &[Value]) -> Vec<Inner> {
-    if arguments.iter().any(|word| matches!(word.bytes(), Some(b"--list" | b"--test"))) {
+    if arguments
+        .iter()
+        .any(|word| matches!(word.bytes(), Some(b"--list" | b"--test")))
+    {
         return Vec::new();
     }
     let folder = skip_options(arguments, "au", &["--arg", "--regex", "--umask"]).first();
@@ -354,7 +515,9 @@ fn run_parts(arguments: &[Value]) -> Vec<Inner> {
             what: Carried::Files(pattern(folder, b"*")),
             variables: Vec::new(),
         }],
-        _ => vec![unknown("the folder that `run-parts` runs is not known".to_owned())],
+        _ => vec![unknown(
+            "the folder that `run-parts` runs is not known".to_owned(),
+        )],
     }
 }
 
@@ -411,7 +574,9 @@ fn supervisord(arguments: &[Value]) -> Vec<Inner> {
 fn services(arguments: &[Value]) -> Vec<Inner> {
     let folder = skip_options(arguments, "cdtX", &[]).first();
     let Some(Value::Known(folder)) = folder else {
-        return vec![unknown("the folder of the services is not known".to_owned())];
+        return vec![unknown(
+            "the folder of the services is not known".to_owned(),
+        )];
     };
     [&b"*/run"[..], b"*/finish", b"*/log/run"]
         .into_iter()
@@ -475,25 +640,34 @@ mod tests {
 
     /// The commands that a command line carries, `|` between them.
     fn carried(line: &str) -> String {
-        let words: Vec<Value> = line.split('_').map(|word| Value::known(word.trim())).collect();
+        let words: Vec<Value> = line
+            .split('_')
+            .map(|word| Value::known(word.trim()))
+            .collect();
         let (name, arguments) = words.split_first().unwrap();
-        let shown = inner(name.bytes().unwrap(), arguments).into_iter().map(|inner| {
-            let variables: Vec<String> = inner.variables.into_iter().map(|(name, _)| name + "=").collect();
-            let what = match inner.what {
-                Carried::Command(words) => words
-                    .iter()
-                    .map(|word| match word {
-                        Value::Known(bytes) => String::from_utf8_lossy(bytes).into_owned(),
-                        _ => "?".to_owned(),
-                    })
-                    .collect::<Vec<_>>()
-                    .join(" "),
-                Carried::Files(files) => format!("<{}>", String::from_utf8_lossy(&files.path)),
-                Carried::Supervisor(_) => "supervisor".to_owned(),
-                Carried::Unknown(_) => "unknown".to_owned(),
-            };
-            variables.concat() + &what
-        });
+        let shown = inner(name.bytes().unwrap(), arguments)
+            .into_iter()
+            .map(|inner| {
+                let variables: Vec<String> = inner
+                    .variables
+                    .into_iter()
+                    .map(|(name, _)| name + "=")
+                    .collect();
+                let what = match inner.what {
+                    Carried::Command(words) => words
+                        .iter()
+                        .map(|word| match word {
+                            Value::Known(bytes) => String::from_utf8_lossy(bytes).into_owned(),
+                            _ => "?".to_owned(),
+                        })
+                        .collect::<Vec<_>>()
+                        .join(" "),
+                    Carried::Files(files) => format!("<{}>", String::from_utf8_lossy(&files.path)),
+                    Carried::Supervisor(_) => "supervisor".to_owned(),
+                    Carried::Unknown(_) => "unknown".to_owned(),
+                };
+                variables.concat() + &what
+            });
         shown.collect::<Vec<_>>().join("|")
     }
 
@@ -507,7 +681,10 @@ mod tests {
             ("catatonit _ -- _ a _ b", "a b"),
             ("gosu _ redis:redis _ a _ -b", "a -b"),
             ("su-exec _ 1000 _ a", "a"),
-            ("setpriv _ --reuid _ x _ --regid=y _ --clear-groups _ -- _ a", "a"),
+            (
+                "setpriv _ --reuid _ x _ --regid=y _ --clear-groups _ -- _ a",
+                "a",
+            ),
             ("setpriv _ --reuid=x _ --init-groups _ a", "a"),
             ("runuser _ -u _ x _ -- _ a _ b", "a b"),
             ("runuser _ - _ x _ -c _ a b", "/bin/sh -c a b"),
@@ -526,7 +703,10 @@ mod tests {
             ("timeout _ -s _ KILL _ 5 _ a _ b", "a b"),
             ("xargs _ -0 _ -r _ -n _ 1 _ a _ b", "a b ?"),
             ("xargs", "echo ?"),
-            ("find _ / _ -name _ x _ -exec _ a _ {} _ ; _ -ok _ b _ + ", "a ?|b"),
+            (
+                "find _ / _ -name _ x _ -exec _ a _ {} _ ; _ -ok _ b _ + ",
+                "a ?|b",
+            ),
             ("find _ / _ -name _ x", ""),
             ("flock _ /lock _ a _ b", "a b"),
             ("flock _ /lock _ -c _ a b", "/bin/sh -c a b"),
@@ -538,7 +718,10 @@ mod tests {
             ("run-parts _ --arg=x _ /hooks/", "</hooks/*>"),
             ("start-stop-daemon _ --start _ --exec _ /a _ -- _ b", "/a b"),
             ("start-stop-daemon _ --stop _ --exec _ /a", ""),
-            ("runsvdir _ -P _ /service", "</service/*/run>|</service/*/finish>|</service/*/log/run>"),
+            (
+                "runsvdir _ -P _ /service",
+                "</service/*/run>|</service/*/finish>|</service/*/log/run>",
+            ),
             ("parallel _ a", "unknown"),
             ("s6-setuidgid _ x _ a", "a"),
             ("ls _ -l", ""),

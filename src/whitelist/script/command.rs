@@ -159,11 +159,7 @@ impl Reader<'_> {
                     (Value::Known(one), Value::Known(other)) => {
                         Value::known([&one[..], &other[..]].concat())
                     }
-                    (value, Value::Known(_)) | (_, value) => match value {
-                        Value::Files(_) => Value::unknown("a name made of another file's name"),
-                        Value::Rest(why) | Value::Unknown(why) => Value::Unknown(why.clone()),
-                        Value::Known(_) => value.clone(),
-                    },
+                    (value, Value::Known(_)) | (_, value) => value.blurred(),
                 }));
             }
         }
@@ -193,7 +189,9 @@ impl Reader<'_> {
                 self.folder(files);
                 self.site(words.clone(), SiteKind::Command, state);
             }
-            Value::Unknown(_) => self.site(words.clone(), SiteKind::Command, state),
+            Value::Numbered(_) | Value::Unknown(_) => {
+                self.site(words.clone(), SiteKind::Command, state);
+            }
             Value::Rest(_) => {
                 self.site(words.clone(), SiteKind::Command, state);
                 // Where it comes to nothing, the next word is the command.
@@ -334,22 +332,19 @@ impl Reader<'_> {
             if !text.is_empty() {
                 text.push(' ');
             }
-            match word {
-                Value::Known(bytes) => text.push_str(&String::from_utf8_lossy(bytes)),
-                Value::Files(_) => missing = Some(Why::new("the name of a file")),
-                Value::Rest(why) | Value::Unknown(why) => missing = Some(why.clone()),
-            }
-            if word.bytes().is_none() {
+            if let Some(bytes) = word.script() {
+                text.push_str(&String::from_utf8_lossy(bytes));
+            } else {
+                missing = word.why();
                 text.push('$');
                 text.push_str(HOLE);
             }
         }
         if let Some(why) = missing {
             self.gap(format!("an `eval` of text that is not known: {why}"));
-            let hole = Variable::list(vec![Value::Rest(why.clone())]);
+            let hole = Variable::list(vec![Value::Rest(why)]);
             Rc::make_mut(&mut state.variables).insert(Rc::from(HOLE), Rc::new(hole));
-            state.any_changed = Some(why);
-            if words.first().is_some_and(|word| word.bytes().is_none()) {
+            if words.first().is_some_and(|word| word.script().is_none()) {
                 return;
             }
         }
@@ -368,7 +363,7 @@ impl Reader<'_> {
         };
         match words {
             [] | [_] => {}
-            [Value::Known(text), ..] => {
+            [Value::Known(text) | Value::Numbered(text), ..] => {
                 let text = String::from_utf8_lossy(text).into_owned();
                 if !text.is_empty() && !text.starts_with('-') && text.parse::<u8>().is_err() {
                     let place = self.place();
@@ -413,9 +408,10 @@ impl Reader<'_> {
                     self.join(state, &own);
                 }
             }
-            Value::Rest(why) | Value::Unknown(why) => {
-                self.gap(format!("a file is sourced whose name is not known: {why}"));
-                state.any_changed = Some(why.clone());
+            value => {
+                if let Some(why) = value.why() {
+                    self.gap(format!("a file is sourced whose name is not known: {why}"));
+                }
             }
         }
     }
@@ -469,7 +465,6 @@ impl Reader<'_> {
                     "`{}` is sourced: {why}",
                     String::from_utf8_lossy(path)
                 ));
-                state.any_changed = Some(why);
                 return;
             }
             Source::Text(text) => text,
@@ -595,10 +590,7 @@ impl Reader<'_> {
                     None => Value::unknown("a folder below one that is not known"),
                 })
                 .collect(),
-            Some(value) => Values::one(match value.why() {
-                Some(why) => Value::Unknown(why.clone()),
-                None => Value::unknown("one of several folders"),
-            }),
+            Some(value) => Values::one(value.blurred()),
         };
         state.directory = directory;
     }

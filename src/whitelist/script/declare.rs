@@ -131,7 +131,7 @@ impl Reader<'_> {
             let name = name.to_owned();
             self.assign_values(&name, values, state);
         } else if let Some(why) = name.why() {
-            state.any_changed = Some(why.clone());
+            state.any_changed = Some(why);
         }
     }
 
@@ -205,9 +205,7 @@ impl Reader<'_> {
         for word in words {
             let Value::Known(bytes) = word else {
                 // The name may be any: so may what each variable holds from here on.
-                let why = word.why().cloned();
-                state.any_changed =
-                    Some(why.unwrap_or_else(|| Why::new("a variable whose name is not known")));
+                state.any_changed = word.why();
                 continue;
             };
             if bytes.starts_with(b"-") || bytes.starts_with(b"+") {

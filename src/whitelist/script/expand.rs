@@ -35,6 +35,7 @@ struct Open {
     has_wildcards: bool,
     /// Set where the word is not, or not only, known text.
     special: Option<Value>,
+    has_numbers: bool,
 }
 
 /// Whether the shell splits a value into words.
@@ -120,10 +121,7 @@ impl Reader<'_> {
         ways.into_iter()
             .map(|way| {
                 let mut words = way.words;
-                words.extend(way.open.map(|open| {
-                    open.special
-                        .unwrap_or_else(|| Value::Known(Arc::from(open.bytes)))
-                }));
+                words.extend(way.open.map(Open::into_value));
                 joined(&words)
             })
             .collect()
@@ -134,7 +132,9 @@ impl Reader<'_> {
         ways.into_iter()
             .map(|way| match (way.words.as_slice(), way.open) {
                 ([], None) => Some(Arc::from([])),
-                ([], Some(open)) if open.special.is_none() => Some(Arc::from(open.pattern)),
+                ([], Some(open)) if open.special.is_none() && !open.has_numbers => {
+                    Some(Arc::from(open.pattern))
+                }
                 _ => None,
             })
             .collect()
@@ -169,7 +169,7 @@ impl Reader<'_> {
                 }
                 Piece::Arithmetic(inner) => {
                     self.scan(inner, state);
-                    ways = each(&ways, &[vec![Value::unknown("a number")]], Splitting::Whole);
+                    ways = each(&ways, &[vec![Value::number()]], Splitting::Whole);
                 }
                 Piece::Command { text, line, quoted } => {
                     let values = self.substitution(text, *line, state);
@@ -309,7 +309,7 @@ impl Reader<'_> {
                 }
                 all
             }
-            Operation::Length => vec![vec![Value::unknown("a number")]],
+            Operation::Length => vec![vec![Value::number()]],
             operation => lists
                 .iter()
                 .map(|words| {
@@ -353,10 +353,9 @@ impl Reader<'_> {
 
     /// What an operation makes of values.
     fn operate(&mut self, operation: &Operation, values: &Values, state: &mut State) -> Values {
-        let number = || Values::one(Value::unknown("a number"));
         match operation {
             Operation::Plain => values.clone(),
-            Operation::Length => number(),
+            Operation::Length => Values::one(Value::number()),
             Operation::Case(case) => values
                 .iter()
                 .map(|value| text::change_case(value, *case))
@@ -399,13 +398,7 @@ impl Reader<'_> {
             }
             Operation::Transform(pieces) => {
                 self.scan(pieces, state);
-                values
-                    .iter()
-                    .map(|value| match value {
-                        Value::Known(_) | Value::Files(_) => Value::unknown("a changed value"),
-                        value => value.clone(),
-                    })
-                    .collect()
+                values.iter().map(Value::blurred).collect()
             }
             Operation::Alternative(_)
             | Operation::Assign(_)
@@ -458,19 +451,14 @@ impl Reader<'_> {
                 }
                 values
             }
-            Name::All { .. } | Name::AllOf { .. } | Name::Special => {
-                Values::one(Value::unknown("a number"))
-            }
+            Name::All { .. } | Name::AllOf { .. } | Name::Special => Values::one(Value::number()),
         }
     }
 
     /// A finished word: a path with wildcards stands for files.
     fn file_names(&self, open: Open, state: &State) -> Value {
-        if let Some(special) = open.special {
-            return special;
-        }
-        if !open.has_wildcards || self.no_file_names {
-            return Value::Known(Arc::from(open.bytes));
+        if open.special.is_some() || open.has_numbers || !open.has_wildcards || self.no_file_names {
+            return open.into_value();
         }
         let path = if open.pattern.first() == Some(&b'/') {
             open.pattern
@@ -490,18 +478,23 @@ impl Reader<'_> {
     }
 }
 
+impl Open {
+    fn into_value(self) -> Value {
+        match self.special {
+            Some(special) => special,
+            None if self.has_numbers => Value::Numbered(Arc::from(self.bytes)),
+            None => Value::Known(Arc::from(self.bytes)),
+        }
+    }
+}
+
 impl Way {
     fn open(&mut self) -> &mut Open {
         self.open.get_or_insert_default()
     }
 
     fn close(&mut self) {
-        if let Some(open) = self.open.take() {
-            let value = open
-                .special
-                .unwrap_or_else(|| Value::Known(Arc::from(open.bytes)));
-            self.words.push(value);
-        }
+        self.words.extend(self.open.take().map(Open::into_value));
     }
 
     fn literal(&mut self, text: &[u8], quoted: bool) {
@@ -509,7 +502,7 @@ impl Way {
         if let Some(special) = &open.special
             && !text.is_empty()
         {
-            open.special = Some(mixed(special));
+            open.special = Some(special.blurred());
         }
         open.bytes.extend_from_slice(text);
         if quoted {
@@ -533,6 +526,10 @@ impl Way {
                     }
                 }
             }
+            (Value::Numbered(bytes), _) => {
+                self.literal(bytes, true);
+                self.open().has_numbers = true;
+            }
             (Value::Unknown(why), Splitting::Split) if self.open.is_none() => {
                 self.words.push(Value::Rest(why.clone()));
             }
@@ -543,7 +540,7 @@ impl Way {
                 open.special = Some(match value {
                     Value::Rest(why) => Value::Unknown(why.clone()),
                     value if alone => value.clone(),
-                    value => mixed(value),
+                    value => value.blurred(),
                 });
             }
         }
@@ -611,14 +608,6 @@ fn unknown_way(why: Why) -> Way {
     }
 }
 
-fn mixed(value: &Value) -> Value {
-    match value {
-        Value::Files(_) => Value::unknown("a name made of another file's name"),
-        Value::Rest(why) | Value::Unknown(why) => Value::Unknown(why.clone()),
-        Value::Known(_) => value.clone(),
-    }
-}
-
 /// Words as one string with blanks between.
 pub(super) fn joined(words: &[Value]) -> Value {
     match words {
@@ -628,17 +617,19 @@ pub(super) fn joined(words: &[Value]) -> Value {
         words => {
             let mut text = Vec::new();
             for (index, word) in words.iter().enumerate() {
-                match word {
-                    Value::Known(bytes) => {
-                        if index > 0 {
-                            text.push(b' ');
-                        }
-                        text.extend_from_slice(bytes);
-                    }
-                    value => return mixed(value),
+                let Some(bytes) = word.script() else {
+                    return word.blurred();
+                };
+                if index > 0 {
+                    text.push(b' ');
                 }
+                text.extend_from_slice(bytes);
             }
-            Value::known(text)
+            if words.iter().all(|word| word.bytes().is_some()) {
+                Value::known(text)
+            } else {
+                Value::Numbered(Arc::from(text))
+            }
         }
     }
 }
@@ -648,7 +639,7 @@ fn lists_of(values: &Values) -> Vec<Words> {
 }
 
 fn may_be_empty(value: &Value) -> bool {
-    !matches!(value, Value::Known(bytes) if !bytes.is_empty())
+    value.script().is_none_or(<[u8]>::is_empty)
 }
 
 fn is_quoted_list(piece: &Piece) -> bool {

@@ -1,6 +1,6 @@
 //! What a shell script starts.
 //!
-//! The script is walked once, the way a shell would, except that every branch is taken: conditions are not decided. What is
+//! The script is walked once, the way a shell would, except that every branch is taken: the commands of all of them count. What is
 //! known on the way (constants, `"$@"`, arrays, functions, sourced files) turns most command words into names;
 //! what stays unknown is told with its place, since a program that is missed is one that the container cannot start.
 //!
@@ -9,6 +9,7 @@
 
 mod builtins;
 mod command;
+mod decide;
 mod declare;
 mod expand;
 mod output;

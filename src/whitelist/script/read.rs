@@ -1,6 +1,7 @@
 //! The walk over a script: lists, pipelines, branches, loops and functions.
 //!
-//! Branches are walked on copies of the state and joined. Loops are walked until nothing new is learnt, a few times at most; what
+//! Branches are walked on copies of the state and joined; of a branch that is certainly not taken (`decide`) the commands count and
+//! what it sets does not. Loops are walked until nothing new is learnt, a few times at most; what
 //! still grows then may be anything. What stands behind an `exec` or `exit` is not reached.
 
 use std::{
@@ -21,6 +22,7 @@ use brush_parser::{
 use super::{
     Context, Dialect, Environment, Gap, Line, Reading, Site, SiteKind, Sourced,
     parse::{self, NotParsed},
+    pattern,
     state::{Content, Function, State, Variable, Words},
     value::{FilePattern, Value, Values, Why},
     word,
@@ -307,15 +309,25 @@ impl<'a> Reader<'a> {
 
     fn and_or(&mut self, list: &brush_parser::ast::AndOrList, state: &mut State) {
         self.pipeline(&list.first, state);
+        let mut status = self.decided(&list.first, state);
         for next in &list.additional {
-            // Whether it runs is not decided: both ways go on. `a || exit` goes on only where `a` succeeds.
             if state.unreachable {
                 return;
             }
-            let (AndOr::And(pipeline) | AndOr::Or(pipeline)) = next;
+            let (pipeline, runs_after) = match next {
+                AndOr::And(pipeline) => (pipeline, true),
+                AndOr::Or(pipeline) => (pipeline, false),
+            };
             let mut taken = state.clone();
             self.pipeline(pipeline, &mut taken);
-            self.join(state, &taken);
+            match status {
+                Some(status) if status != runs_after => continue,
+                // What would end here for certain goes on all the same: every command counts.
+                Some(_) if !taken.unreachable => *state = taken,
+                _ => self.join(state, &taken),
+            }
+            let next = self.decided(pipeline, state);
+            status = status.and(next);
         }
     }
 
@@ -323,7 +335,7 @@ impl<'a> Reader<'a> {
         state.join(other, &|name| self.unset(name));
     }
 
-    fn pipeline(&mut self, pipeline: &Pipeline, state: &mut State) {
+    pub(super) fn pipeline(&mut self, pipeline: &Pipeline, state: &mut State) {
         if let [command] = pipeline.seq.as_slice() {
             self.command(command, state);
             return;
@@ -401,37 +413,48 @@ impl<'a> Reader<'a> {
 
     fn if_clause(&mut self, clause: &IfClauseCommand, state: &mut State) {
         self.at(&clause.loc);
+        let mut ends = Ends::new(state);
         self.list(&clause.condition, state);
-        let mut result = state.clone();
-        self.list(&clause.then, &mut result);
+        let mut verdict = self.decided_list(&clause.condition, state);
+        let mut taken = state.clone();
+        self.list(&clause.then, &mut taken);
+        self.end(&mut ends, &taken, verdict);
         let mut is_exhaustive = false;
         for branch in clause.elses.iter().flatten() {
             if let Some(condition) = &branch.condition {
                 self.list(condition, state);
+                verdict = self.decided_list(condition, state);
             } else {
                 is_exhaustive = true;
+                verdict = None;
             }
             let mut taken = state.clone();
             self.list(&branch.body, &mut taken);
-            self.join(&mut result, &taken);
+            self.end(&mut ends, &taken, verdict);
         }
         if !is_exhaustive {
-            self.join(&mut result, state);
+            self.end(&mut ends, state, None);
         }
-        *state = result;
+        *state = ends.state();
+    }
+
+    /// Adds the end of one branch, of which is known whether it is taken.
+    fn end(&self, ends: &mut Ends, taken: &State, verdict: Option<bool>) {
+        if ends.is_settled || verdict == Some(false) {
+            self.join(&mut ends.others, taken);
+        } else {
+            self.join(&mut ends.possible, taken);
+        }
+        ends.is_settled |= verdict == Some(true);
     }
 
     fn case(&mut self, clause: &CaseClauseCommand, state: &mut State) {
         self.at(&clause.loc);
         self.at_word(&clause.value);
-        self.word_values(&clause.value.value, state);
+        let values = self.word_values(&clause.value.value, state);
+        let known: Option<Vec<&[u8]>> = values.iter().map(Value::bytes).collect();
         let subject = variable_of(&clause.value.value);
-        // Falling through all patterns is a way as well, unless one matches everything.
-        let mut result = state.clone();
-        result.unreachable = clause
-            .cases
-            .iter()
-            .any(|case| case.patterns.iter().any(|pattern| pattern.value == "*"));
+        let mut ends = Ends::new(state);
         for case in &clause.cases {
             let mut patterns = Vec::new();
             for pattern in &case.patterns {
@@ -439,15 +462,18 @@ impl<'a> Reader<'a> {
             }
             let mut taken = state.clone();
             let patterns: Option<Vec<Arc<[u8]>>> = patterns.into_iter().collect();
-            if let (Some(subject), Some(patterns)) = (&subject, patterns) {
-                narrow(subject, &patterns, &mut taken);
+            if let (Some(subject), Some(patterns)) = (&subject, &patterns) {
+                narrow(subject, patterns, &mut taken);
             }
             if let Some(list) = &case.cmd {
                 self.list(list, &mut taken);
             }
-            self.join(&mut result, &taken);
+            let verdict = matched(known.as_deref(), patterns.as_deref());
+            self.end(&mut ends, &taken, verdict);
         }
-        *state = result;
+        // None of the patterns matches.
+        self.end(&mut ends, state, None);
+        *state = ends.state();
     }
 
     fn for_clause(&mut self, clause: &ForClauseCommand, state: &mut State) {
@@ -679,6 +705,51 @@ impl<'a> Reader<'a> {
                 &mut own,
             );
         }
+    }
+}
+
+/// The ends of branches: of those that may be taken, and of the others.
+struct Ends {
+    possible: State,
+    others: State,
+    /// Whether a branch before is taken for certain.
+    is_settled: bool,
+}
+
+impl Ends {
+    fn new(state: &State) -> Self {
+        let nowhere = State {
+            unreachable: true,
+            ..state.clone()
+        };
+        Self {
+            possible: nowhere.clone(),
+            others: nowhere,
+            is_settled: false,
+        }
+    }
+
+    /// What holds behind them. Where all that may be taken end the script, the others go on: every command counts.
+    fn state(self) -> State {
+        if self.possible.unreachable {
+            self.others
+        } else {
+            self.possible
+        }
+    }
+}
+
+/// Whether all of these values match one of the patterns, or none does.
+fn matched(values: Option<&[&[u8]]>, patterns: Option<&[Arc<[u8]>]>) -> Option<bool> {
+    let patterns = patterns?;
+    if patterns.iter().any(|pattern| **pattern == *b"*") {
+        return Some(true);
+    }
+    let values = values?;
+    let matching = |value: &&&[u8]| patterns.iter().any(|one| pattern::matches(one, value));
+    match values.iter().filter(matching).count() {
+        0 => Some(false),
+        count => (count == values.len()).then_some(true),
     }
 }
 

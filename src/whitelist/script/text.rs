@@ -35,7 +35,7 @@ pub(super) fn product(
 /// `${name#pattern}`, `${name%pattern}` and the doubled ones.
 pub(super) fn remove(value: &Value, pattern: &[u8], end: End, longest: bool) -> Value {
     let Value::Known(text) = value else {
-        return changed(value);
+        return value.blurred();
     };
     if text.len() > MAX_TEXT {
         return Value::unknown("a part of a long text");
@@ -67,7 +67,7 @@ pub(super) fn remove(value: &Value, pattern: &[u8], end: End, longest: bool) -> 
 /// `${name/pattern/replacement}`, with patterns that are plain text.
 pub(super) fn replace(value: &Value, pattern: &[u8], replacement: &Value, all: bool) -> Value {
     let (Value::Known(text), Value::Known(replacement)) = (value, replacement) else {
-        return changed(value);
+        return value.blurred();
     };
     let plain = pattern::unescaped(pattern);
     if pattern::escaped(&plain) != pattern || text.len() > MAX_TEXT {
@@ -97,7 +97,7 @@ pub(super) fn replace(value: &Value, pattern: &[u8], replacement: &Value, all: b
 /// `${name:offset:length}` with plain numbers.
 pub(super) fn slice(value: &Value, range: &Values) -> Value {
     let Value::Known(text) = value else {
-        return changed(value);
+        return value.blurred();
     };
     match numbers(range) {
         Some((offset, length)) => {
@@ -132,7 +132,7 @@ pub(super) fn slice_words(words: &Words, range: &Values, zero: &(Value, bool)) -
 /// `${name^^}` and its like.
 pub(super) fn change_case(value: &Value, case: Case) -> Value {
     let Value::Known(text) = value else {
-        return changed(value);
+        return value.blurred();
     };
     let mut text = text.to_vec();
     match case {
@@ -150,14 +150,6 @@ pub(super) fn change_case(value: &Value, case: Case) -> Value {
         }
     }
     Value::known(text)
-}
-
-fn changed(value: &Value) -> Value {
-    match value {
-        Value::Files(_) => Value::unknown("a name made of another file's name"),
-        Value::Rest(why) | Value::Unknown(why) => Value::Unknown(why.clone()),
-        Value::Known(_) => Value::unknown("a changed value"),
-    }
 }
 
 fn numbers(range: &Values) -> Option<(usize, usize)> {

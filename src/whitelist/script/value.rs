@@ -15,6 +15,8 @@ pub(crate) enum Value {
     Files(FilePattern),
     /// Exactly this.
     Known(Arc<[u8]>),
+    /// This, but for numbers in it: `0` stands for each. Texts for `trap` and `eval` are made with them.
+    Numbered(Arc<[u8]>),
     /// No, one or many words of which nothing is known.
     Rest(Why),
     /// One word of which nothing is known.
@@ -38,12 +40,32 @@ impl Value {
         }
     }
 
-    /// Why it is not known.
-    pub(crate) fn why(&self) -> Option<&Why> {
+    /// The bytes of a text that is to be read as commands: numbers in it make no difference.
+    pub(crate) fn script(&self) -> Option<&[u8]> {
         match self {
-            Self::Rest(why) | Self::Unknown(why) => Some(why),
+            Self::Known(bytes) | Self::Numbered(bytes) => Some(bytes),
             _ => None,
         }
+    }
+
+    /// A number that is not known.
+    pub(crate) fn number() -> Self {
+        Self::Numbered(Arc::from(&b"0"[..]))
+    }
+
+    /// What is not known of it; none where all is.
+    pub(crate) fn why(&self) -> Option<Why> {
+        match self {
+            Self::Known(_) => None,
+            Self::Files(_) => Some(Why::new("the name of one of several files")),
+            Self::Numbered(_) => Some(Why::new("a number")),
+            Self::Rest(why) | Self::Unknown(why) => Some(why.clone()),
+        }
+    }
+
+    /// It as part of something, or changed: never known.
+    pub(crate) fn blurred(&self) -> Self {
+        Self::Unknown(self.why().unwrap_or_else(|| Why::new("a changed value")))
     }
 }
 
@@ -142,10 +164,6 @@ impl Values {
 
     pub(crate) fn is_empty(&self) -> bool {
         self.0.is_empty()
-    }
-
-    pub(crate) fn contains(&self, value: &Value) -> bool {
-        self.0.contains(value)
     }
 
     /// The known ones.
