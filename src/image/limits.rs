@@ -8,8 +8,10 @@ pub struct Limits {
     pub layer_bytes: u64,
     /// Bytes of all layers' plain tars together.
     pub image_bytes: u64,
-    /// How many times larger than its blob a layer's plain tar may be, once it is over [`Limits::RATIO_FROM`].
+    /// How many times larger than its blob a layer's plain tar may be, once it is over `ratio_from`.
     pub ratio: u64,
+    /// Bytes of a plain tar that need no justification: small tars of zeros shrink to nothing, and cost nothing.
+    pub ratio_from: u64,
     /// Layers of an image. Overlay file systems take fewer.
     pub layers: usize,
     /// Entries of all layers together. Overwritten ones count.
@@ -29,9 +31,6 @@ pub struct Limits {
 }
 
 impl Limits {
-    /// Bytes of a plain tar that need no justification: small tars of zeros shrink to nothing, and cost nothing.
-    pub const RATIO_FROM: u64 = 256 << 20;
-
     /// LIMIT: bytes of one name in a folder, as the kernel has it (`NAME_MAX`).
     pub const NAME: usize = 255;
 }
@@ -44,6 +43,7 @@ impl Default for Limits {
             image_bytes: 64 << 30,
             // Deflate ends at 1032; what programs and texts reach is below 20.
             ratio: 200,
+            ratio_from: 256 << 20,
             layers: 512,
             entries: 400_000,
             depth: 256,

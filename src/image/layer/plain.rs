@@ -135,7 +135,7 @@ impl BufRead for Plain<'_> {
                 return Err(self.fail(LayerError::Large(self.limits.layer_bytes)));
             }
             let grown = self.blob().bytes().saturating_mul(self.limits.ratio);
-            if self.bytes > Limits::RATIO_FROM && self.bytes > grown {
+            if self.bytes > self.limits.ratio_from && self.bytes > grown {
                 return Err(self.fail(LayerError::Ratio(self.limits.ratio)));
             }
         }

@@ -148,7 +148,9 @@ impl<'a, R: BufRead> Entries<'a, R> {
         };
         let version = (record("GNU.sparse.major"), record("GNU.sparse.minor"));
         let is_sparse = match version {
-            (None, None) => record("GNU.sparse.map").is_some(),
+            (None, None) => {
+                record("GNU.sparse.map").is_some() || record("GNU.sparse.offset").is_some()
+            }
             (Some(b"0"), Some(b"0" | b"1")) | (Some(b"1"), Some(b"0")) => true,
             _ => false,
         };
@@ -213,7 +215,7 @@ impl<'a, R: BufRead> Entries<'a, R> {
     /// An entry's bytes follow, and what fills its last block.
     fn start(&mut self, size: u64) {
         self.content = size;
-        self.padding = size.next_multiple_of(512).saturating_sub(size);
+        self.padding = (512 - size % 512) % 512;
     }
 
     /// Passes by what is left of an entry.
