@@ -25,6 +25,8 @@ use super::{
 const MAX_COMMANDS: usize = 6_000;
 /// LIMIT: steps from a start to a program.
 const MAX_STEPS: usize = 24;
+/// LIMIT: steps that reading all scripts takes.
+const MAX_SCRIPT_STEPS: usize = 300_000;
 /// LIMIT: reasons told of one program, and things told as unknown or noted.
 const MAX_REASONS: usize = 8;
 const MAX_GAPS: usize = 500;
@@ -45,6 +47,8 @@ pub(super) struct Closure<'a> {
     commands: usize,
     pub(super) seen: BTreeSet<Key>,
     environments: Vec<Arc<Environment>>,
+    /// Steps that reading scripts may still take.
+    pub(super) steps: usize,
     /// How often a script was read with one first argument.
     pub(super) readings: BTreeMap<(Vec<u8>, Option<Value>), usize>,
 }
@@ -53,6 +57,8 @@ pub(super) struct Closure<'a> {
 #[derive(PartialEq, Eq, PartialOrd, Ord)]
 pub(super) struct Key {
     pub(super) path: Vec<u8>,
+    pub(super) invoked: Vec<u8>,
+    pub(super) how: How,
     pub(super) words: Vec<Value>,
     pub(super) directory: Value,
     pub(super) environment: usize,
@@ -77,7 +83,7 @@ pub(super) struct Origin {
 }
 
 /// Who executes a command, which decides whether the kernel asks the profile.
-#[derive(Clone, Copy, PartialEq, Eq)]
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) enum How {
     /// A process of the container, perhaps a shell of this kind.
     Child(Option<Dialect>),
@@ -105,6 +111,7 @@ impl<'a> Closure<'a> {
             commands: 0,
             seen: BTreeSet::new(),
             environments: Vec::new(),
+            steps: MAX_SCRIPT_STEPS,
             readings: BTreeMap::new(),
         }
     }
@@ -135,7 +142,7 @@ impl<'a> Closure<'a> {
             how: How::First(start.kind),
         });
         while let Some(task) = self.queue.pop_front() {
-            self.follow(task);
+            self.follow(&task);
         }
     }
 
@@ -159,6 +166,15 @@ impl<'a> Closure<'a> {
                     self.note(what, &origin);
                 }
             }
+        }
+        if self.files.was_cut() {
+            let origin = Origin {
+                chain: Arc::new(Vec::new()),
+                place: None,
+                why: String::new(),
+            };
+            let what = "a folder of which every file is run holds more than are followed";
+            self.gap(GapKind::Unread, what.to_owned(), &origin);
         }
         let mut programs: Vec<Program> = self.programs.into_values().collect();
         programs.sort_by_cached_key(|program| program.name.to_string());
@@ -192,13 +208,13 @@ impl<'a> Closure<'a> {
         }
     }
 
-    fn follow(&mut self, task: Task) {
+    fn follow(&mut self, task: &Task) {
         match task.words.first() {
             None => {}
             Some(Value::Known(name)) => {
                 let name = Arc::clone(name);
-                for (invoked, found) in self.locate(&name, &task) {
-                    self.launch(&invoked, &found, &task);
+                for (invoked, found) in self.locate(&name, task) {
+                    self.launch(&invoked, &found, task);
                 }
             }
             Some(Value::Files(pattern)) => {
@@ -208,7 +224,7 @@ impl<'a> Closure<'a> {
                     if let Ok(found) = self.files.resolve(&path)
                         && found.is_executable()
                     {
-                        self.launch(&path, &found, &task);
+                        self.launch(&path, &found, task);
                     }
                 }
             }
@@ -231,22 +247,20 @@ impl<'a> Closure<'a> {
     fn locate(&mut self, name: &[u8], task: &Task) -> Vec<(Vec<u8>, Found<'a>)> {
         let mut found = Vec::new();
         if name.contains(&b'/') {
-            match absolute(name, &task.directory) {
-                Some(path) => match self.files.resolve(&path) {
-                    Ok(file) if file.is_executable() => found.push((path, file)),
-                    Ok(_) => self.missing(
-                        &format!("`{}` is no file that can be executed", text(&path)),
-                        task,
-                    ),
-                    Err(lost) => {
-                        self.missing(&format!("`{}` {}", text(&path), in_words(lost)), task)
-                    }
-                },
-                None => {
-                    let what = format!("`{}` is started in a folder that is not known", text(name));
-                    self.gap(GapKind::Dynamic, what, &task.origin);
+            let Some(path) = absolute(name, &task.directory) else {
+                let what = format!("`{}` is started in a folder that is not known", text(name));
+                self.gap(GapKind::Dynamic, what, &task.origin);
+                return found;
+            };
+            let why = match self.files.resolve(&path) {
+                Ok(file) if file.is_executable() => {
+                    found.push((path, file));
+                    return found;
                 }
-            }
+                Ok(_) => "is no file that can be executed",
+                Err(lost) => in_words(lost),
+            };
+            self.missing(&format!("`{}` {why}", text(&path)), task);
             return found;
         }
         let paths = task

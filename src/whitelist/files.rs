@@ -5,7 +5,10 @@
 
 use std::{
     collections::{BTreeSet, VecDeque},
-    sync::Arc,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, AtomicUsize, Ordering},
+    },
 };
 
 use crate::image::tree::{Content, File, Node, Tree};
@@ -20,14 +23,17 @@ use super::{
 const MAX_LINKS: usize = 40;
 /// LIMIT: bytes of a name.
 const MAX_PATH: usize = 4096;
-/// LIMIT: files that one pattern names, and names looked at to find them.
+/// LIMIT: files that one pattern names, and names looked at for all patterns together.
 const MAX_MATCHES: usize = 256;
-const MAX_LOOKED_AT: usize = 20_000;
+const MAX_LOOKED_AT: usize = 200_000;
 
 /// The files of a container.
 pub(super) struct Files<'a> {
     tree: &'a Tree,
     mounts: Vec<(Vec<u8>, &'a Mount)>,
+    /// Names looked at for patterns, of all that are asked for.
+    looked_at: AtomicUsize,
+    was_cut: AtomicBool,
 }
 
 /// Where a name leads to.
@@ -74,7 +80,12 @@ impl<'a> Files<'a> {
         // The deepest is the one that is seen; of two at one place the later.
         mounts.reverse();
         mounts.sort_by_key(|(path, _)| std::cmp::Reverse(path.len()));
-        Self { tree, mounts }
+        Self {
+            tree,
+            mounts,
+            looked_at: AtomicUsize::new(0),
+            was_cut: AtomicBool::new(false),
+        }
     }
 
     /// Where an absolute path leads to.
@@ -245,24 +256,37 @@ impl<'a> Files<'a> {
         }
     }
 
+    /// Counts a name that is looked at; false where there were too many, or too many files found.
+    fn may_look(&self, found: usize) -> bool {
+        let looked_at = self.looked_at.fetch_add(1, Ordering::Relaxed);
+        let may = looked_at < MAX_LOOKED_AT && found < MAX_MATCHES;
+        if !may {
+            self.was_cut.store(true, Ordering::Relaxed);
+        }
+        may
+    }
+
+    /// Whether files were left out because there are too many.
+    pub(super) fn was_cut(&self) -> bool {
+        self.was_cut.load(Ordering::Relaxed)
+    }
+
     /// The files that a pattern names, by their names as the shell would give them.
     fn listed(&self, pattern: &FilePattern) -> Vec<Vec<u8>> {
-        let mut looked_at = 0_usize;
         let mut found: Vec<Vec<u8>> = Vec::new();
         match pattern.reach {
             Reach::Below => {
                 let mut folders = VecDeque::from([(pattern.path.to_vec(), 0)]);
                 while let Some((folder, depth)) = folders.pop_front() {
                     for name in self.names(&folder) {
-                        looked_at += 1;
-                        if looked_at > MAX_LOOKED_AT || found.len() >= MAX_MATCHES {
+                        if !self.may_look(found.len()) {
                             return found;
                         }
                         let path = join(&folder, &name);
                         match self.resolve(&path).map(|found| found.what) {
                             // LIMIT: folders within folders.
                             Ok(What::Directory) if depth < 16 => {
-                                folders.push_back((path, depth + 1))
+                                folders.push_back((path, depth + 1));
                             }
                             Ok(What::Directory | What::Other) | Err(_) => {}
                             Ok(_) => found.push(path),
@@ -284,15 +308,10 @@ impl<'a> Files<'a> {
                             continue;
                         }
                         for name in self.names(head) {
-                            looked_at += 1;
                             // `*` does not match what begins with a dot.
                             let is_hidden =
                                 name.first() == Some(&b'.') && part.first() != Some(&b'.');
-                            if looked_at <= MAX_LOOKED_AT
-                                && next.len() < MAX_MATCHES
-                                && !is_hidden
-                                && matches(part, &name)
-                            {
+                            if !is_hidden && matches(part, &name) && self.may_look(next.len()) {
                                 next.push(join(head, &name));
                             }
                         }

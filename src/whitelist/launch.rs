@@ -43,17 +43,13 @@ impl<'a> Closure<'a> {
             How::Interpreter => {}
         }
         let key = Key {
-            path: [
-                &found.path[..],
-                b"\0",
-                invoked_name,
-                if matches!(task.how, How::Child(Some(Dialect::Bash))) {
-                    b"b"
-                } else {
-                    b""
-                },
-            ]
-            .concat(),
+            path: found.path.clone(),
+            invoked: invoked_name.to_vec(),
+            how: match task.how {
+                // Of shells only bash makes a difference, to texts without `#!`.
+                How::Child(Some(Dialect::Busybox | Dialect::Posix)) => How::Child(None),
+                how => how,
+            },
             words: task.words.get(1..).unwrap_or_default().to_vec(),
             directory: task.directory.clone(),
             environment: self.environment_number(&task.environment),
@@ -88,16 +84,17 @@ impl<'a> Closure<'a> {
                     self.gap(GapKind::Unread, what, &task.origin);
                 }
             },
-            What::Config { file, .. } => match &file.text {
-                Some(script) => self.text(invoked, found, &Arc::from(script.as_slice()), task),
-                None => {
+            What::Config { file, .. } => {
+                if let Some(script) = &file.text {
+                    self.text(invoked, found, &Arc::from(script.as_slice()), task);
+                } else {
                     let what = format!(
                         "what `{}` runs: a file of a volume that was not read",
                         text(&found.path)
                     );
                     self.gap(GapKind::Volume, what, &task.origin);
                 }
-            },
+            }
             What::Volume(mount) => {
                 let what = format!(
                     "what `{}` is and runs: {}",
@@ -203,7 +200,7 @@ impl<'a> Closure<'a> {
             }
         }
         let dialect = Dialect::of(real).or_else(|| Dialect::of(&tool));
-        if programs::is_shell(&tool) || (programs::is_shell(real) && tool != b"env") {
+        if programs::is_shell(&tool) || programs::is_shell(real) {
             let dialect = dialect.unwrap_or(Dialect::Posix);
             self.shell(dialect, arguments, task);
             return;
@@ -438,6 +435,11 @@ impl<'a> Closure<'a> {
         if *readings > MAX_READINGS && file.starts_with(b"/") && line == 0 {
             return;
         }
+        if self.steps == 0 {
+            let what = "there are more scripts than are read";
+            self.gap(GapKind::Unread, what.to_owned(), &task.origin);
+            return;
+        }
         let reading = script::read(
             script,
             &Context {
@@ -449,8 +451,10 @@ impl<'a> Closure<'a> {
                 environment: Arc::clone(&task.environment),
                 directory: task.directory.clone(),
                 files: &self.files,
+                steps: self.steps,
             },
         );
+        self.steps = self.steps.saturating_sub(reading.steps);
         let place = |line: &script::Line| {
             Some(Place {
                 file: text(&line.file),

@@ -1,5 +1,7 @@
 //! The answer: the whitelist with its reasons, what is missing from it, and what it is worth.
 
+use std::fmt::Write as _;
+
 use serde::{Serialize, Serializer};
 
 /// The programs of a container, and how far they are all of them.
@@ -207,7 +209,8 @@ pub(super) fn text(bytes: &[u8]) -> String {
             }
         }
         for byte in chunk.invalid() {
-            text.push_str(&format!("\\x{byte:02x}"));
+            // Writing to a string does not fail.
+            let _ = write!(text, "\\x{byte:02x}");
         }
     }
     text

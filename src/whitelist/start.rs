@@ -146,12 +146,12 @@ fn expand(word: &str, workload: &Workload, variables: Variables) -> Value {
                 (None, Variables::All) => {
                     return Value::unknown(format!("the pod's variable `{name}`"));
                 }
-                (None, Variables::Static) => text.push_str(&format!("$({name})")),
+                (None, Variables::Static) => text.extend(["$(", name, ")"]),
             },
             None if workload.unread_env && variables == Variables::All => {
                 return Value::unknown(format!("the pod's variable `{name}`"));
             }
-            None => text.push_str(&format!("$({name})")),
+            None => text.extend(["$(", name, ")"]),
         }
         rest = behind;
     }

@@ -275,7 +275,7 @@ fn env(arguments: &[Value]) -> Vec<Inner> {
                 break;
             }
             "-u" | "--unset" | "-C" | "--chdir" | "-P" => {
-                rest = behind.get(1..).unwrap_or_default()
+                rest = behind.get(1..).unwrap_or_default();
             }
             "-S" | "--split-string" => {
                 let [first, others @ ..] = behind else {

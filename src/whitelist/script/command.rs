@@ -10,7 +10,7 @@ use super::{
     FilePattern, Reach, SiteKind, Source, Sourced,
     read::{Reader, Trap},
     state::{Content, State, Variable, Words},
-    value::{Value, Values, Why},
+    value::{MAX_BYTES, Value, Values, Why, too_long},
     word,
 };
 
@@ -156,6 +156,11 @@ impl Reader<'_> {
         for one in before.iter() {
             for other in values.iter() {
                 variable.add(Content::Scalar(match (one, other) {
+                    (Value::Known(one), Value::Known(other))
+                        if one.len() + other.len() > MAX_BYTES =>
+                    {
+                        too_long()
+                    }
                     (Value::Known(one), Value::Known(other)) => {
                         Value::known([&one[..], &other[..]].concat())
                     }
@@ -253,22 +258,21 @@ impl Reader<'_> {
                     self.assign_to(target, &Values::one(printed), state);
                 }
             }
-            "alias" if self.context.dialect != super::Dialect::Bash => {
-                if words
-                    .iter()
-                    .any(|word| word.bytes().is_none_or(|word| word.contains(&b'=')))
-                {
-                    self.gap("an alias, which is not followed".to_owned());
-                }
+            // bash expands none in scripts.
+            "alias"
+                if self.context.dialect != super::Dialect::Bash
+                    && words
+                        .iter()
+                        .any(|word| word.bytes().is_none_or(|word| word.contains(&b'='))) =>
+            {
+                self.gap("an alias, which is not followed".to_owned());
             }
             "export" | "readonly" | "declare" | "typeset" | "local" => {
                 // Reached by `command export` and its like, or a name that only came out so.
                 self.declare_values(name, words, state);
             }
-            "enable" => {
-                if !words.is_empty() {
-                    self.gap("a builtin that is switched on or off".to_owned());
-                }
+            "enable" if !words.is_empty() => {
+                self.gap("a builtin that is switched on or off".to_owned());
             }
             _ => {}
         }
@@ -397,6 +401,7 @@ impl Reader<'_> {
                 let files = files.clone();
                 self.folder(&files);
                 let mut found = self.context.files.matching(&files);
+                self.spend(found.len());
                 if found.len() > MAX_FOLDER {
                     self.gap("a folder of more files than are followed is sourced".to_owned());
                     found.truncate(MAX_FOLDER);
@@ -488,6 +493,7 @@ impl Reader<'_> {
         let file: Arc<[u8]> = Arc::from(path);
         let positional = (!arguments.is_empty())
             .then(|| std::mem::replace(&mut state.positional, vec![arguments.to_vec()]));
+        self.spend(text.len() / 1024);
         let text = String::from_utf8_lossy(&text).into_owned();
         self.file = file;
         self.first_line = 0;

@@ -68,7 +68,7 @@ impl Reader<'_> {
             }
         }
         let ways = self.command_words(words, state);
-        all_agree(ways.iter().map(|way| holds(way)))
+        all_agree(ways.iter().map(holds))
     }
 
     fn decided_expression(
@@ -143,15 +143,11 @@ impl Reader<'_> {
 fn holds(words: &Words) -> Option<bool> {
     let words: Option<Vec<&[u8]>> = words.iter().map(Value::bytes).collect();
     let words = words?;
-    let words = match words.as_slice() {
-        [words @ .., b"]"] => words,
-        words => words,
-    };
+    let words = words.strip_suffix(&[&b"]"[..]]).unwrap_or(&words);
     match words {
         [] => Some(false),
-        [word] => Some(!word.is_empty()),
-        [b"-z", word] | [b"!", word] => Some(word.is_empty()),
-        [b"-n", word] => Some(!word.is_empty()),
+        [word] | [b"-n", word] => Some(!word.is_empty()),
+        [b"-z" | b"!", word] => Some(word.is_empty()),
         [one, b"=" | b"==", other] => Some(one == other),
         [one, b"!=", other] => Some(one != other),
         _ => None,

@@ -312,6 +312,10 @@ impl Reader<'_> {
     }
 }
 
+#[expect(
+    clippy::struct_excessive_bools,
+    reason = "they are the options of one builtin, each on its own"
+)]
 struct Declaration {
     exports: bool,
     is_local: bool,

@@ -12,7 +12,7 @@ use super::{
     read::Reader,
     state::{MAX_WORDS, State, Words},
     text,
-    value::{FilePattern, MAX_VALUES, Reach, Value, Values, Why, too_many},
+    value::{FilePattern, MAX_BYTES, MAX_VALUES, Reach, Value, Values, Why, too_long, too_many},
     word::{self, Name, Operation, Parameter, Piece},
 };
 
@@ -57,6 +57,7 @@ impl Reader<'_> {
             self.at_word(word);
             let next = self.word_ways(&word.value, state);
             ways = combine(&ways, &next);
+            self.spend(ways.iter().map(Vec::len).sum::<usize>() / 16);
         }
         ways
     }
@@ -148,6 +149,7 @@ impl Reader<'_> {
                     "a script that takes too long to read",
                 ))];
             }
+            self.spend(ways.iter().map(Way::size).sum::<usize>() / 256);
             match piece {
                 Piece::Literal { text, quoted } => {
                     // `"$@"` without arguments is no word, although quotes stand there.
@@ -354,7 +356,6 @@ impl Reader<'_> {
     /// What an operation makes of values.
     fn operate(&mut self, operation: &Operation, values: &Values, state: &mut State) -> Values {
         match operation {
-            Operation::Plain => values.clone(),
             Operation::Length => Values::one(Value::number()),
             Operation::Case(case) => values
                 .iter()
@@ -400,10 +401,12 @@ impl Reader<'_> {
                 self.scan(pieces, state);
                 values.iter().map(Value::blurred).collect()
             }
+            // Those with a word of their own are done where lists of words can come out.
             Operation::Alternative(_)
             | Operation::Assign(_)
             | Operation::Default(_)
-            | Operation::Demand(_) => values.clone(),
+            | Operation::Demand(_)
+            | Operation::Plain => values.clone(),
         }
     }
 
@@ -489,6 +492,10 @@ impl Open {
 }
 
 impl Way {
+    fn size(&self) -> usize {
+        self.words.len() * 16 + self.open.as_ref().map_or(0, |open| open.bytes.len())
+    }
+
     fn open(&mut self) -> &mut Open {
         self.open.get_or_insert_default()
     }
@@ -499,10 +506,15 @@ impl Way {
 
     fn literal(&mut self, text: &[u8], quoted: bool) {
         let open = self.open();
-        if let Some(special) = &open.special
-            && !text.is_empty()
-        {
-            open.special = Some(special.blurred());
+        if let Some(special) = &open.special {
+            if !text.is_empty() {
+                open.special = Some(special.blurred());
+            }
+            return;
+        }
+        if open.bytes.len() + text.len() > MAX_BYTES {
+            open.special = Some(too_long());
+            return;
         }
         open.bytes.extend_from_slice(text);
         if quoted {
@@ -620,6 +632,9 @@ pub(super) fn joined(words: &[Value]) -> Value {
                 let Some(bytes) = word.script() else {
                     return word.blurred();
                 };
+                if text.len() + bytes.len() > MAX_BYTES {
+                    return too_long();
+                }
                 if index > 0 {
                     text.push(b' ');
                 }

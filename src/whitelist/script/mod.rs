@@ -54,7 +54,12 @@ pub(crate) struct Context<'a> {
     pub(crate) directory: Value,
     /// Where sourced files are.
     pub(crate) files: &'a (dyn Files + Sync),
+    /// How many steps may be taken, at most [`MAX_STEPS`].
+    pub(crate) steps: usize,
 }
+
+/// LIMIT: steps taken in one script: words and commands looked at, counted each time, and by their size. It bounds the time.
+pub(crate) const MAX_STEPS: usize = 60_000;
 
 /// The variables that a script gets.
 #[derive(Clone, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
@@ -146,6 +151,8 @@ pub(crate) struct Reading {
     pub(crate) folders: Vec<Sourced>,
     /// What could not be told.
     pub(crate) unknowns: Vec<Gap>,
+    /// How many steps were taken.
+    pub(crate) steps: usize,
     /// The environment of what it starts: every value that an exported variable has at any time.
     pub(crate) environment: Environment,
 }

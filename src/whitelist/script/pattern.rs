@@ -72,9 +72,8 @@ fn step<'a>(pattern: &'a [u8], text: &'a [u8]) -> Step<'a> {
         ([b'?', pattern @ ..], [_, text @ ..]) => Step::On(pattern, text),
         ([b'[', rest @ ..], [byte, text @ ..]) => match set(rest) {
             Some((set, pattern)) if set.has(*byte) => Step::On(pattern, text),
-            Some(_) => Step::Mismatch,
             None if *byte == b'[' => Step::On(rest, text),
-            None => Step::Mismatch,
+            _ => Step::Mismatch,
         },
         ([b'\\', quoted, pattern @ ..], [byte, text @ ..]) if quoted == byte => {
             Step::On(pattern, text)

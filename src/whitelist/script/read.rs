@@ -5,6 +5,7 @@
 //! still grows then may be anything. What stands behind an `exec` or `exit` is not reached.
 
 use std::{
+    cell::Cell,
     collections::{BTreeMap, BTreeSet, HashMap},
     rc::Rc,
     sync::Arc,
@@ -20,7 +21,7 @@ use brush_parser::{
 };
 
 use super::{
-    Context, Dialect, Environment, Gap, Line, Reading, Site, SiteKind, Sourced,
+    Context, Dialect, Environment, Gap, Line, MAX_STEPS, Reading, Site, SiteKind, Sourced,
     parse::{self, NotParsed},
     pattern,
     state::{Content, Function, State, Variable, Words},
@@ -28,8 +29,6 @@ use super::{
     word,
 };
 
-/// LIMIT: words and commands looked at in one script, counted each time. It bounds the time.
-const MAX_STEPS: usize = 60_000;
 /// LIMIT: how deep commands, functions, sourced files and substitutions are nested together.
 const MAX_DEPTH: usize = 200;
 /// LIMIT: commands found in one script.
@@ -81,7 +80,7 @@ pub(super) struct Reader<'a> {
     pub(super) no_file_names: bool,
     loops: Vec<Vec<State>>,
     parsed: HashMap<String, Result<Rc<Program>, NotParsed>>,
-    steps: usize,
+    steps: Cell<usize>,
     depth: usize,
     gap_places: BTreeSet<Gap>,
     site_set: BTreeSet<Site>,
@@ -121,7 +120,7 @@ impl<'a> Reader<'a> {
             no_file_names: false,
             loops: Vec::new(),
             parsed: HashMap::new(),
-            steps: 0,
+            steps: Cell::new(0),
             depth: 0,
             gap_places: BTreeSet::new(),
             site_set: BTreeSet::new(),
@@ -160,16 +159,23 @@ impl<'a> Reader<'a> {
             environment.variables.insert(name.to_string(), values);
         }
         self.reading.environment = environment;
+        self.reading.steps = self.steps.get();
         self.reading
     }
 
     /// Counts a step; false when there were too many.
     pub(super) fn step(&mut self) -> bool {
-        self.steps += 1;
-        if self.steps == MAX_STEPS {
+        self.spend(1);
+        let is_over = self.steps.get() >= MAX_STEPS.min(self.context.steps);
+        if is_over {
             self.gap("the script is not read to its end: it takes too long".to_owned());
         }
-        self.steps < MAX_STEPS
+        !is_over
+    }
+
+    /// Counts work of some size.
+    pub(super) fn spend(&self, size: usize) {
+        self.steps.set(self.steps.get().saturating_add(size));
     }
 
     /// Tells something that could not be told.
@@ -243,9 +249,11 @@ impl<'a> Reader<'a> {
     }
 
     pub(super) fn parse(&mut self, text: &str) -> Result<Rc<Program>, NotParsed> {
+        self.spend(text.len() / 1024);
         if let Some(parsed) = self.parsed.get(text) {
             return parsed.clone();
         }
+        self.spend(text.len() / 64);
         let parsed = parse::program(text).map(Rc::new);
         // LIMIT: texts kept; others are parsed again.
         if self.parsed.len() < 2_000 {
@@ -332,6 +340,7 @@ impl<'a> Reader<'a> {
     }
 
     pub(super) fn join(&self, state: &mut State, other: &State) {
+        self.spend(other.variables.len() / 64);
         state.join(other, &|name| self.unset(name));
     }
 

@@ -66,6 +66,7 @@ fn reading_in(files: &[(&str, &str)], text: &str, arguments: &[&str]) -> Reading
             }),
             directory: Value::known("/"),
             files: &files,
+            steps: super::MAX_STEPS,
         },
     )
 }
@@ -74,13 +75,10 @@ fn shown(value: &Value) -> String {
     match value {
         Value::Known(bytes) => String::from_utf8_lossy(bytes).into_owned(),
         Value::Files(files) => {
-            let filters: String = files
-                .filters
-                .iter()
-                .flatten()
-                .map(|filter| format!("&{}", String::from_utf8_lossy(filter)))
-                .collect();
-            format!("<{}{filters}>", String::from_utf8_lossy(&files.path))
+            let mut parts = vec![String::from_utf8_lossy(&files.path)];
+            let filters = files.filters.iter().flatten();
+            parts.extend(filters.map(|filter| String::from_utf8_lossy(filter)));
+            format!("<{}>", parts.join("&"))
         }
         Value::Numbered(bytes) => format!("#{}", String::from_utf8_lossy(bytes)),
         Value::Rest(_) => "?*".to_owned(),
@@ -425,6 +423,13 @@ fn growth_ends() {
     );
     for text in [
         "x=a; while :; do x=$x$x; y=$y$x; done; $x",
+        &"x=a$x$x; a=( \"${a[@]}\" \"${a[@]}\" $x ); y+=$x$y; z=${x//a/$y}\n".repeat(200),
+        &". /lib\n".repeat(3000),
+        &"if a; then x$RANDOM=1; export \"$HOSTNAME=$x\"; fi\n".repeat(2000),
+        &(0..3000)
+            .map(|n| format!("[ $a ] && v{n}=$v{}\n", n / 2))
+            .collect::<Vec<_>>()
+            .concat(),
         "f() { g; g; }; g() { h; h; }; h() { f; f; }; f",
         "for a in 1 2 3 4; do for b in 1 2 3 4; do for c in 1 2 3 4; do for d in 1 2 3 4; do x=$a$b$c$d; $x; done; done; done; done",
     ] {
@@ -434,10 +439,10 @@ fn growth_ends() {
     reading_in(&[], &deep, &[]);
     let substitutions = "$(a ".repeat(20) + &")".repeat(20);
     reading_in(&[], &substitutions, &[]);
-    let calls: String = (0..200)
+    let calls: Vec<String> = (0..200)
         .map(|n| format!("f{n}() {{ f{} a; f{} b; }}\n", n + 1, n + 1))
         .collect();
-    reading_in(&[], &(calls + "f0"), &[]);
+    reading_in(&[], &(calls.concat() + "f0"), &[]);
 }
 
 /// Fragments that scripts are made of, so that random ones get further than a syntax error.
@@ -489,6 +494,7 @@ proptest! {
             environment: Arc::new(Environment::default()),
             directory: Value::known("/"),
             files: &files,
+            steps: super::MAX_STEPS,
         });
     }
 }

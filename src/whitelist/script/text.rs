@@ -7,7 +7,7 @@ use std::sync::Arc;
 use super::{
     pattern,
     state::Words,
-    value::{Value, Values, Why},
+    value::{MAX_BYTES, Value, Values, Why, too_long},
     word::{Case, End},
 };
 
@@ -81,6 +81,9 @@ pub(super) fn replace(value: &Value, pattern: &[u8], replacement: &Value, all: b
     while let [byte, behind @ ..] = rest {
         if let Some(behind) = rest.strip_prefix(plain.as_slice()) {
             result.extend_from_slice(replacement);
+            if result.len() > MAX_BYTES {
+                return too_long();
+            }
             rest = behind;
             if !all {
                 break;
@@ -91,6 +94,9 @@ pub(super) fn replace(value: &Value, pattern: &[u8], replacement: &Value, all: b
         }
     }
     result.extend_from_slice(rest);
+    if result.len() > MAX_BYTES {
+        return too_long();
+    }
     Value::known(result)
 }
 

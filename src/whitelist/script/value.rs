@@ -8,6 +8,9 @@ use std::{collections::BTreeSet, fmt, sync::Arc};
 /// LIMIT: values that one word or variable is followed through; more are unknown.
 pub(crate) const MAX_VALUES: usize = 24;
 
+/// LIMIT: bytes of one value that are followed. Values that are put together from themselves grow fast.
+pub(crate) const MAX_BYTES: usize = 64 << 10;
+
 /// One possible value of a word.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub(crate) enum Value {
@@ -178,6 +181,11 @@ impl FromIterator<Value> for Values {
         set.extend(values);
         set
     }
+}
+
+/// What stands for a value over [`MAX_BYTES`].
+pub(crate) fn too_long() -> Value {
+    Value::unknown("a text that is too long to follow")
 }
 
 /// What stands for the values over the limit.
