@@ -7,7 +7,9 @@
 //! Nothing is resolved here: a [`Site`] says which words are run, not which file that is. Options of programs that run
 //! others (`gosu`, `find -exec`) are read elsewhere too.
 
+mod branch;
 mod builtins;
+mod call;
 mod command;
 mod decide;
 mod declare;
@@ -16,9 +18,11 @@ mod output;
 mod parse;
 mod pattern;
 mod read;
+mod source;
 mod state;
 mod text;
 mod value;
+mod way;
 mod word;
 
 #[cfg(test)]

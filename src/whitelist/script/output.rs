@@ -160,7 +160,7 @@ impl Reader<'_> {
         match (name, operands.as_slice()) {
             (b"pwd", _) => state.directory.iter().cloned().map(Some).collect(),
             (b"echo", _) => vec![
-                Some(super::expand::joined(
+                Some(super::way::joined(
                     &operands
                         .iter()
                         .map(|value| (*value).clone())

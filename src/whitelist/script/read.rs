@@ -14,18 +14,16 @@ use std::{
 use brush_parser::{
     SourceSpan,
     ast::{
-        AndOr, CaseClauseCommand, Command, CompoundCommand, CompoundList, ExtendedTestExpr,
-        ForClauseCommand, FunctionBody, FunctionDefinition, IfClauseCommand, IoFileRedirectTarget,
-        IoRedirect, Pipeline, Program, RedirectList, SeparatorOperator, SourceLocation, Word,
+        AndOr, Command, CompoundCommand, CompoundList, ExtendedTestExpr, IoFileRedirectTarget,
+        IoRedirect, Pipeline, Program, RedirectList, SeparatorOperator, Word,
     },
 };
 
 use super::{
     Context, Dialect, Environment, Gap, Line, MAX_STEPS, Reading, Site, SiteKind, Sourced,
     parse::{self, NotParsed},
-    pattern,
-    state::{Content, Function, State, Variable, Words},
-    value::{FilePattern, Value, Values, Why},
+    state::{State, Variable, Words},
+    value::{FilePattern, Value, Values},
     word,
 };
 
@@ -35,8 +33,6 @@ const MAX_DEPTH: usize = 200;
 const MAX_SITES: usize = 4_000;
 /// LIMIT: things told as unknown of one script.
 const MAX_GAPS: usize = 200;
-/// LIMIT: times a loop is walked.
-const MAX_ROUNDS: usize = 4;
 
 /// Reads a script on the caller's stack.
 pub(super) fn read(text: &[u8], context: &Context<'_>) -> Reading {
@@ -78,7 +74,7 @@ pub(super) struct Reader<'a> {
     pub(super) input: Option<FilePattern>,
     /// Set by `set -f`: wildcards are themselves.
     pub(super) no_file_names: bool,
-    loops: Vec<Vec<State>>,
+    pub(super) loops: Vec<Vec<State>>,
     parsed: HashMap<String, Result<Rc<Program>, NotParsed>>,
     steps: Cell<usize>,
     depth: usize,
@@ -202,7 +198,7 @@ impl<'a> Reader<'a> {
         }
     }
 
-    fn at(&mut self, span: &SourceSpan) {
+    pub(super) fn at(&mut self, span: &SourceSpan) {
         if span.start.line > 0 {
             self.line = self.first_line + span.start.line;
         }
@@ -291,7 +287,7 @@ impl<'a> Reader<'a> {
         });
     }
 
-    fn deeper(&mut self, walk: impl FnOnce(&mut Self)) {
+    pub(super) fn deeper(&mut self, walk: impl FnOnce(&mut Self)) {
         if self.depth >= MAX_DEPTH {
             self.gap("commands are nested deeper than is followed".to_owned());
             return;
@@ -380,7 +376,7 @@ impl<'a> Reader<'a> {
         });
     }
 
-    fn compound(&mut self, compound: &CompoundCommand, state: &mut State) {
+    pub(super) fn compound(&mut self, compound: &CompoundCommand, state: &mut State) {
         match compound {
             CompoundCommand::Arithmetic(arithmetic) => {
                 self.at(&arithmetic.loc);
@@ -420,221 +416,6 @@ impl<'a> Reader<'a> {
         }
     }
 
-    fn if_clause(&mut self, clause: &IfClauseCommand, state: &mut State) {
-        self.at(&clause.loc);
-        let mut ends = Ends::new(state);
-        self.list(&clause.condition, state);
-        let mut verdict = self.decided_list(&clause.condition, state);
-        let mut taken = state.clone();
-        self.list(&clause.then, &mut taken);
-        self.end(&mut ends, &taken, verdict);
-        let mut is_exhaustive = false;
-        for branch in clause.elses.iter().flatten() {
-            if let Some(condition) = &branch.condition {
-                self.list(condition, state);
-                verdict = self.decided_list(condition, state);
-            } else {
-                is_exhaustive = true;
-                verdict = None;
-            }
-            let mut taken = state.clone();
-            self.list(&branch.body, &mut taken);
-            self.end(&mut ends, &taken, verdict);
-        }
-        if !is_exhaustive {
-            self.end(&mut ends, state, None);
-        }
-        *state = ends.state();
-    }
-
-    /// Adds the end of one branch, of which is known whether it is taken.
-    fn end(&self, ends: &mut Ends, taken: &State, verdict: Option<bool>) {
-        if ends.is_settled || verdict == Some(false) {
-            self.join(&mut ends.others, taken);
-        } else {
-            self.join(&mut ends.possible, taken);
-        }
-        ends.is_settled |= verdict == Some(true);
-    }
-
-    fn case(&mut self, clause: &CaseClauseCommand, state: &mut State) {
-        self.at(&clause.loc);
-        self.at_word(&clause.value);
-        let values = self.word_values(&clause.value.value, state);
-        let known: Option<Vec<&[u8]>> = values.iter().map(Value::bytes).collect();
-        let subject = variable_of(&clause.value.value);
-        let mut ends = Ends::new(state);
-        for case in &clause.cases {
-            let mut patterns = Vec::new();
-            for pattern in &case.patterns {
-                patterns.extend(self.word_patterns(&pattern.value, state));
-            }
-            let mut taken = state.clone();
-            let patterns: Option<Vec<Arc<[u8]>>> = patterns.into_iter().collect();
-            if let (Some(subject), Some(patterns)) = (&subject, &patterns) {
-                narrow(subject, patterns, &mut taken);
-            }
-            if let Some(list) = &case.cmd {
-                self.list(list, &mut taken);
-            }
-            let verdict = matched(known.as_deref(), patterns.as_deref());
-            self.end(&mut ends, &taken, verdict);
-        }
-        // None of the patterns matches.
-        self.end(&mut ends, state, None);
-        *state = ends.state();
-    }
-
-    fn for_clause(&mut self, clause: &ForClauseCommand, state: &mut State) {
-        self.at(&clause.loc);
-        let mut values = Values::default();
-        let ways: Vec<Words> = match &clause.values {
-            Some(words) => words
-                .iter()
-                .flat_map(|word| {
-                    self.at_word(word);
-                    self.word_ways(&word.value, state)
-                })
-                .collect(),
-            // LIMIT: the parser gives `for name in; do` as the same: its body is walked although it never runs.
-            None => state.positional.clone(),
-        };
-        for value in ways.into_iter().flatten() {
-            values.insert(match value {
-                Value::Rest(why) => Value::Unknown(why),
-                value => value,
-            });
-        }
-        if values.is_empty() {
-            return;
-        }
-        let name: Rc<str> = Rc::from(clause.variable_name.as_str());
-        self.repeat(state, |reader, state| {
-            reader.assign(&name, Variable::scalar(values.iter().cloned()), state);
-            reader.list(&clause.body.list, state);
-        });
-    }
-
-    /// Walks the body of a loop until it tells nothing new.
-    fn repeat(&mut self, state: &mut State, body: impl Fn(&mut Self, &mut State)) {
-        for round in 0..MAX_ROUNDS {
-            let before = state.clone();
-            self.loops.push(Vec::new());
-            let mut taken = state.clone();
-            body(self, &mut taken);
-            let ends = self.loops.pop().unwrap_or_default();
-            self.join(state, &taken);
-            for end in &ends {
-                self.join(state, end);
-            }
-            if state.same(&before) {
-                return;
-            }
-            if round + 2 >= MAX_ROUNDS {
-                state.widen(&before);
-            }
-        }
-    }
-
-    /// `break` and `continue`: the way goes on behind the loop, or at its start.
-    pub(super) fn leave_loop(&mut self, state: &mut State) {
-        if let Some(ends) = self.loops.last_mut() {
-            // LIMIT: ways out of one loop that are kept apart from going on.
-            if ends.len() < 64 {
-                ends.push(state.clone());
-                state.unreachable = true;
-            }
-        }
-    }
-
-    fn define(&mut self, definition: &FunctionDefinition, state: &mut State) {
-        self.at_word(&definition.fname);
-        let line = self.first_line;
-        let start = |body: &FunctionBody| body.location().map(|span| span.start.index);
-        let known = state.functions.get(definition.fname.value.as_str());
-        // Seen before, in an earlier round of a loop: the same body, so that states stay the same.
-        let same = known.into_iter().flatten().find(|known| {
-            known.file == self.file
-                && known.line == line
-                && start(&known.body) == start(&definition.body)
-        });
-        let same = same.map(|known| Rc::clone(&known.body));
-        let body = same.unwrap_or_else(|| Rc::new(FunctionBody::clone(&definition.body)));
-        Rc::make_mut(&mut state.functions).insert(
-            Rc::from(definition.fname.value.as_str()),
-            vec![Function {
-                body,
-                file: Arc::clone(&self.file),
-                line,
-            }],
-        );
-    }
-
-    /// Calls what a name may be defined as.
-    pub(super) fn call(&mut self, name: &str, arguments: &Words, state: &mut State) {
-        let functions = state.functions.get(name).cloned().unwrap_or_default();
-        let running = self
-            .frames
-            .iter()
-            .filter(|frame| &*frame.name == name)
-            .count();
-        // A function that calls itself is walked once more, with whatever arguments.
-        if running > 1 {
-            return;
-        }
-        let arguments = if running == 1 {
-            vec![Value::Rest(Why::new(
-                "the argument of a function that calls itself",
-            ))]
-        } else {
-            arguments.clone()
-        };
-        let before = state.clone();
-        for (index, function) in functions.iter().enumerate() {
-            let mut own = before.clone();
-            self.call_one(name, function, arguments.clone(), &mut own);
-            if index == 0 {
-                *state = own;
-            } else {
-                self.join(state, &own);
-            }
-        }
-    }
-
-    fn call_one(&mut self, name: &str, function: &Function, arguments: Words, state: &mut State) {
-        let positional = std::mem::replace(&mut state.positional, vec![arguments]);
-        let place = (self.first_line, self.line, Arc::clone(&self.file));
-        let loops = std::mem::take(&mut self.loops);
-        self.frames.push(Frame {
-            name: Rc::from(name),
-            returns: Vec::new(),
-            locals: Vec::new(),
-        });
-        self.first_line = function.line;
-        self.file = Arc::clone(&function.file);
-        let body = Rc::clone(&function.body);
-        self.deeper(|reader| {
-            reader.redirects(body.1.as_ref(), state);
-            reader.compound(&body.0, state);
-        });
-        (self.first_line, self.line, self.file) = place;
-        self.loops = loops;
-        let Some(frame) = self.frames.pop() else {
-            return;
-        };
-        for returned in &frame.returns {
-            self.join(state, returned);
-        }
-        let variables = Rc::make_mut(&mut state.variables);
-        for (name, before) in frame.locals.into_iter().rev() {
-            match before {
-                Some(before) => variables.insert(name, before),
-                None => variables.remove(&name),
-            };
-        }
-        state.positional = positional;
-    }
-
     fn test(&mut self, test: &ExtendedTestExpr, state: &mut State) {
         self.deeper(|reader| match test {
             ExtendedTestExpr::And(one, other) | ExtendedTestExpr::Or(one, other) => {
@@ -660,7 +441,7 @@ impl<'a> Reader<'a> {
         }
     }
 
-    fn redirects(&mut self, redirects: Option<&RedirectList>, state: &mut State) {
+    pub(super) fn redirects(&mut self, redirects: Option<&RedirectList>, state: &mut State) {
         for redirect in redirects.iter().flat_map(|list| &list.0) {
             self.redirect(redirect, state);
         }
@@ -714,81 +495,5 @@ impl<'a> Reader<'a> {
                 &mut own,
             );
         }
-    }
-}
-
-/// The ends of branches: of those that may be taken, and of the others.
-struct Ends {
-    possible: State,
-    others: State,
-    /// Whether a branch before is taken for certain.
-    is_settled: bool,
-}
-
-impl Ends {
-    fn new(state: &State) -> Self {
-        let nowhere = State {
-            unreachable: true,
-            ..state.clone()
-        };
-        Self {
-            possible: nowhere.clone(),
-            others: nowhere,
-            is_settled: false,
-        }
-    }
-
-    /// What holds behind them. Where all that may be taken end the script, the others go on: every command counts.
-    fn state(self) -> State {
-        if self.possible.unreachable {
-            self.others
-        } else {
-            self.possible
-        }
-    }
-}
-
-/// Whether all of these values match one of the patterns, or none does.
-fn matched(values: Option<&[&[u8]]>, patterns: Option<&[Arc<[u8]>]>) -> Option<bool> {
-    let patterns = patterns?;
-    if patterns.iter().any(|pattern| **pattern == *b"*") {
-        return Some(true);
-    }
-    let values = values?;
-    let matching = |value: &&&[u8]| patterns.iter().any(|one| pattern::matches(one, value));
-    match values.iter().filter(matching).count() {
-        0 => Some(false),
-        count => (count == values.len()).then_some(true),
-    }
-}
-
-/// The variable that a word is nothing but.
-fn variable_of(word: &str) -> Option<Rc<str>> {
-    let name = word.trim_matches('"');
-    let name = name
-        .strip_prefix("${")
-        .and_then(|name| name.strip_suffix('}'))
-        .or_else(|| name.strip_prefix('$'))?;
-    word::is_name(name).then(|| Rc::from(name))
-}
-
-/// In a branch of `case "$file" in *.sh)` the file is one of those.
-fn narrow(subject: &str, patterns: &[Arc<[u8]>], state: &mut State) {
-    let Some(variable) = state.variables.get(subject) else {
-        return;
-    };
-    let narrowed: Option<Vec<Content>> = variable
-        .contents
-        .iter()
-        .map(|content| match content {
-            Content::Scalar(Value::Files(files)) => Some(Content::Scalar(Value::Files(
-                files.filtered(patterns.to_vec()),
-            ))),
-            _ => None,
-        })
-        .collect();
-    if let Some(contents) = narrowed {
-        let name: Rc<str> = Rc::from(subject);
-        Rc::make_mut(&mut state.variables).insert(name, Rc::new(Variable { contents }));
     }
 }

@@ -1,137 +1,13 @@
-//! The pieces of a word: quotes, `$name`, `${…}`, `$(…)`, `` `…` `` and `$((…))` (POSIX, Shell Command Language, 2.6; bash(1),
-//! EXPANSION).
-//!
-//! Words come from the parser as they are written. They are taken apart here, and not by brush-parser's word grammar, because
-//! that one looks ahead over nested quotes again and again: time doubles with each level. This reader goes over a word
-//! once. A text that it does not understand is an error, which makes the word unknown.
+//! The reader of words: once over the text, to the end of what surrounds it.
+
+use super::{Case, End, Name, NotUnderstood, Operation, Parameter, Piece, is_name};
 
 /// LIMIT: how deep `${…}`, quotes and substitutions of one word are nested.
 const MAX_DEPTH: usize = 32;
 
-/// A part of a word.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) enum Piece {
-    /// `$((…))`: the pieces in it, of which only the substitutions matter here.
-    Arithmetic(Vec<Piece>),
-    /// `$(…)`, with the lines of the word before it.
-    Command {
-        text: String,
-        line: usize,
-        quoted: bool,
-    },
-    /// Text as it is.
-    Literal { text: String, quoted: bool },
-    /// `$name`, `${name…}`
-    Parameter {
-        parameter: Box<Parameter>,
-        quoted: bool,
-    },
-    /// `~` or `~name` at the start.
-    Tilde(String),
-}
-
-/// What stands in `${…}`.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct Parameter {
-    pub(super) name: Name,
-    pub(super) operation: Operation,
-}
-
-/// What a parameter names.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) enum Name {
-    /// `$@`, and with `*` joined: `$*`
-    All { joined: bool },
-    /// `${name[@]}`, `${name[*]}`
-    AllOf { name: String, joined: bool },
-    /// `${name[index]}`
-    Element { name: String, index: String },
-    /// `${!name}`
-    Indirect(String),
-    /// `$name`
-    Named(String),
-    /// `$1`
-    Positional(usize),
-    /// `$0`
-    Script,
-    /// `$?`, `$$`, `$#`, `$!`, `$-`, `${!prefix*}`: a number or a list of names.
-    Special,
-}
-
-/// What is done with a parameter's value.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) enum Operation {
-    /// `+`, `:+`
-    Alternative(Vec<Piece>),
-    /// `=`, `:=`
-    Assign(Vec<Piece>),
-    /// `^`, `^^`, `,`, `,,`
-    Case(Case),
-    /// `-`, `:-`
-    Default(Vec<Piece>),
-    /// `?`, `:?`
-    Demand(Vec<Piece>),
-    /// `${#name}`
-    Length,
-    /// None.
-    Plain,
-    /// `#`, `##`, `%`, `%%`
-    Remove {
-        end: End,
-        longest: bool,
-        pattern: Vec<Piece>,
-    },
-    /// `/`, `//`, `/#`, `/%`
-    Replace {
-        all: bool,
-        pattern: Vec<Piece>,
-        replacement: Vec<Piece>,
-    },
-    /// `:offset:length`
-    Slice(Vec<Piece>),
-    /// `@Q` and its like, and what is not known.
-    Transform(Vec<Piece>),
-}
-
-/// Which letters are changed to what.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Case {
-    Lower,
-    LowerFirst,
-    Upper,
-    UpperFirst,
-}
-
-/// Where a pattern is removed.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum End {
-    Prefix,
-    Suffix,
-}
-
-/// A word that is not understood.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("a word that is not understood")]
-pub(super) struct NotUnderstood;
-
-/// Takes a word apart.
-pub(super) fn pieces(word: &str) -> Result<Vec<Piece>, NotUnderstood> {
-    Scanner::new(word).pieces(Within::Word)
-}
-
-/// Takes the text of a here-document apart, in which quotes are nothing special.
-pub(super) fn here_document(text: &str) -> Result<Vec<Piece>, NotUnderstood> {
-    Scanner::new(text).pieces(Within::HereDocument)
-}
-
-/// Takes an arithmetic expression apart.
-pub(super) fn arithmetic(text: &str) -> Result<Vec<Piece>, NotUnderstood> {
-    Scanner::new(text).pieces(Within::Arithmetic)
-}
-
 /// What surrounds the text being read: it decides which characters are special, and where it ends.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Within {
+pub(super) enum Within {
     /// `$((…))`, to its end.
     Arithmetic,
     /// `${name:-…}`: ends before `}`.
@@ -146,7 +22,7 @@ enum Within {
     Word,
 }
 
-struct Scanner<'a> {
+pub(super) struct Scanner<'a> {
     text: &'a str,
     at: usize,
     depth: usize,
@@ -156,7 +32,7 @@ struct Scanner<'a> {
 }
 
 impl<'a> Scanner<'a> {
-    fn new(text: &'a str) -> Self {
+    pub(super) fn new(text: &'a str) -> Self {
         Self {
             text,
             at: 0,
@@ -208,7 +84,7 @@ impl<'a> Scanner<'a> {
     }
 
     /// Pieces up to the end of the surroundings, which is left to the caller.
-    fn pieces(&mut self, within: Within) -> Result<Vec<Piece>, NotUnderstood> {
+    pub(super) fn pieces(&mut self, within: Within) -> Result<Vec<Piece>, NotUnderstood> {
         let mut pieces = Vec::new();
         let quoted = matches!(
             within,
@@ -685,15 +561,6 @@ impl<'a> Scanner<'a> {
     }
 }
 
-/// Whether this can name a variable.
-pub(super) fn is_name(text: &str) -> bool {
-    let mut bytes = text.bytes();
-    bytes
-        .next()
-        .is_some_and(|byte| byte.is_ascii_alphabetic() || byte == b'_')
-        && bytes.all(|byte| byte.is_ascii_alphanumeric() || byte == b'_')
-}
-
 /// Whether each `)` of an expression has its `(`: `$((a)(b))` is no arithmetic.
 fn is_balanced(expression: &str) -> bool {
     let mut depth = 0_usize;
@@ -721,105 +588,5 @@ fn push_text(pieces: &mut Vec<Piece>, text: &str, quoted: bool) {
             text: text.to_owned(),
             quoted,
         });
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::{Name, Operation, Parameter, Piece, here_document, pieces};
-
-    fn text(text: &str, quoted: bool) -> Piece {
-        Piece::Literal {
-            text: text.to_owned(),
-            quoted,
-        }
-    }
-
-    fn command(text: &str, quoted: bool) -> Piece {
-        Piece::Command {
-            text: text.to_owned(),
-            line: 0,
-            quoted,
-        }
-    }
-
-    fn parameter(name: Name, operation: Operation, quoted: bool) -> Piece {
-        Piece::Parameter {
-            parameter: Box::new(Parameter { name, operation }),
-            quoted,
-        }
-    }
-
-    #[test]
-    fn words_come_apart() {
-        let named = |name: &str| Name::Named(name.to_owned());
-        let cases = [
-            (
-                "a'b c'\"d\"",
-                vec![text("a", false), text("b c", true), text("d", true)],
-            ),
-            (r"\$x", vec![text("$", true), text("x", false)]),
-            ("~/x", vec![Piece::Tilde(String::new()), text("/x", false)]),
-            (
-                "$a-$1",
-                vec![
-                    parameter(named("a"), Operation::Plain, false),
-                    text("-", false),
-                    parameter(Name::Positional(1), Operation::Plain, false),
-                ],
-            ),
-            (
-                "${a:-\"x y\"}",
-                vec![parameter(
-                    named("a"),
-                    Operation::Default(vec![text("x y", true)]),
-                    false,
-                )],
-            ),
-            (
-                "\"$(echo \"a)\" ')')\"",
-                vec![text("", true), command("echo \"a)\" ')'", true)],
-            ),
-            (
-                "$(case x in a) b;; esac)",
-                vec![command("case x in a) b;; esac", false)],
-            ),
-            (
-                "$((1 + $(id -u)))",
-                vec![Piece::Arithmetic(vec![
-                    text("1 + ", true),
-                    command("id -u", true),
-                ])],
-            ),
-            (r"`a \`b\``", vec![command("a `b`", false)]),
-            (
-                "${#a}",
-                vec![parameter(named("a"), Operation::Length, false)],
-            ),
-            ("$'a\\n'", vec![text("a\n", true)]),
-            ("a$", vec![text("a", false), text("$", true)]),
-        ];
-        for (word, expected) in cases {
-            assert_eq!(pieces(word), Ok(expected), "{word}");
-        }
-        assert_eq!(here_document("'$(x)'").unwrap().len(), 3);
-    }
-
-    #[test]
-    fn what_does_not_end_is_not_understood() {
-        for word in ["'a", "\"a", "${a", "$(a", "`a", "${a:-\"}", "$'\\x41'"] {
-            assert!(pieces(word).is_err(), "{word}");
-        }
-    }
-
-    #[test]
-    fn nesting_ends_and_takes_no_time() {
-        for unit in ["$(( \"", "${a:-\"", "\"$(", "$(", "${a:-", "$(\"$((\""] {
-            assert!(pieces(&unit.repeat(20_000)).is_err(), "{unit}");
-        }
-        let deep = "${a:-\"".repeat(12) + &"\"}".repeat(12);
-        assert!(pieces(&deep).is_ok());
-        let arithmetic = "$((\"".repeat(7) + &"\"))".repeat(7);
-        assert!(pieces(&arithmetic).is_ok());
     }
 }
