@@ -4,15 +4,18 @@
 //! profile forbids, and a command line that gives the same verdicts offline.
 //!
 //! Dependencies between the modules ("rooms") point downwards only, in this order: [`cli`], [`admission`], [`cluster`],
-//! [`tls`], [`report`], [`verdict`], [`compare`], [`apparmor`]. The last four are pure: values in, values out, no
-//! I/O, no clock, no async. [`telemetry`] (logs and metrics) may be used by every room that is not pure.
+//! [`tls`], [`report`], [`image`], [`verdict`], [`compare`], [`apparmor`]. The last three and [`report`] are pure: values
+//! in, values out, no I/O, no clock, no async; so is the core of [`image`]. [`telemetry`] (logs and metrics) may be used by
+//! every room that is not pure.
 
 pub mod admission;
 pub mod apparmor;
 pub mod cli;
 pub mod cluster;
 pub mod compare;
+pub mod image;
 pub mod report;
 pub mod telemetry;
 pub mod tls;
 pub mod verdict;
+pub mod whitelist;

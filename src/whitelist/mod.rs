@@ -1,0 +1,41 @@
+//! What a container may execute: the programs that its start, its probes and its hooks need, each with the reason.
+//!
+//! [`analyse`] follows what an image and a pod declare, as the runtime and the kernel would: it reads files, it runs nothing.
+//! What cannot be told from them is part of the answer, never left out in silence.
+
+mod closure;
+mod files;
+mod launch;
+mod list;
+mod listing;
+mod outcome;
+mod programs;
+mod script;
+mod shell;
+mod start;
+mod strength;
+mod supervisor;
+#[cfg(test)]
+mod tests;
+mod workload;
+mod wrappers;
+
+pub use list::{
+    Gap, GapKind, Kind, Note, Outcome, Place, Program, ProgramName, Reason, Start, StartKind,
+    Strength, Whitelist,
+};
+pub use workload::{ConfigFile, Mount, MountKind, PodVariable, Workload};
+
+use crate::image::{config::Config, tree::Tree};
+
+/// Finds the programs that a container of an image executes when it runs a workload. With `Workload::default()` that is the
+/// image alone.
+#[must_use]
+pub fn analyse(config: &Config, tree: &Tree, workload: &Workload) -> Whitelist {
+    let mut closure = closure::Closure::new(config, tree, workload);
+    let starts = start::starts(config, workload);
+    for start in &starts {
+        closure.start(start);
+    }
+    closure.finish()
+}

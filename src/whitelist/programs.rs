@@ -1,0 +1,103 @@
+//! What is known about programs by their names: `programs.toml`.
+
+use std::{collections::BTreeMap, sync::LazyLock};
+
+use serde::Deserialize;
+
+use super::script::matches;
+
+/// What is known about one program.
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Known {
+    names: Vec<String>,
+    /// What it starts.
+    #[serde(default)]
+    pub(super) starts: Vec<String>,
+    /// Files that it starts, as patterns.
+    #[serde(default)]
+    pub(super) files: Vec<String>,
+    /// Why its children are not known.
+    pub(super) code: Option<String>,
+    /// Why no whitelist of it is worth enforcing.
+    pub(super) never: Option<String>,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Table {
+    program: Vec<Known>,
+    strength: BTreeMap<String, Vec<String>>,
+}
+
+/// The file is part of the program, and a test reads it: so it can be read.
+static TABLE: LazyLock<Table> =
+    LazyLock::new(|| toml::from_str(include_str!("programs.toml")).unwrap_or_default());
+
+/// What is known about a program of these file names: its own, and that of the link by which it was started.
+pub(super) fn known(names: &[&[u8]]) -> Vec<&'static Known> {
+    TABLE
+        .program
+        .iter()
+        .filter(|known| is_one_of(names, &known.names))
+        .collect()
+}
+
+/// What a program of this name allows whoever runs it.
+pub(super) fn allows(name: &[u8]) -> impl Iterator<Item = &'static str> {
+    let name = name.to_vec();
+    TABLE
+        .strength
+        .iter()
+        .filter(move |(_, names)| is_one_of(&[&name], names))
+        .map(|(allows, _)| allows.as_str())
+}
+
+/// Whether a name is that of a file with many programs in it.
+pub(super) fn is_multi_call(name: &[u8]) -> bool {
+    TABLE
+        .strength
+        .get(MULTI_CALL)
+        .is_some_and(|names| is_one_of(&[name], names))
+}
+
+/// Whether a name is that of a shell.
+pub(super) fn is_shell(name: &[u8]) -> bool {
+    TABLE
+        .strength
+        .get(SHELL)
+        .is_some_and(|names| is_one_of(&[name], names))
+}
+
+const MULTI_CALL: &str = "holds many programs in one file";
+const SHELL: &str = "runs any command line";
+
+fn is_one_of(names: &[&[u8]], patterns: &[String]) -> bool {
+    patterns
+        .iter()
+        .any(|pattern| names.iter().any(|name| matches(pattern.as_bytes(), name)))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Table, allows, is_multi_call, is_shell, known};
+
+    #[test]
+    fn the_table_can_be_read() {
+        let table: Table = toml::from_str(include_str!("programs.toml")).unwrap();
+        assert!(table.program.len() > 20);
+        for known in &table.program {
+            assert!(!known.names.is_empty());
+        }
+    }
+
+    #[test]
+    fn programs_are_known_by_name() {
+        assert_eq!(known(&[b"python3.12"]).len(), 1);
+        assert_eq!(known(&[b"nginx"]).len(), 0);
+        assert!(is_shell(b"dash") && !is_shell(b"dashboard"));
+        assert!(is_multi_call(b"busybox"));
+        assert_eq!(allows(b"curl").count(), 1);
+        assert_eq!(allows(b"true").count(), 0);
+    }
+}

@@ -1,0 +1,499 @@
+//! The walk over a script: lists, pipelines, branches, loops and functions.
+//!
+//! Branches are walked on copies of the state and joined; of a branch that is certainly not taken (`decide`) the commands count and
+//! what it sets does not. Loops are walked until nothing new is learnt, a few times at most; what
+//! still grows then may be anything. What stands behind an `exec` or `exit` is not reached.
+
+use std::{
+    cell::Cell,
+    collections::{BTreeMap, BTreeSet, HashMap},
+    rc::Rc,
+    sync::Arc,
+};
+
+use brush_parser::{
+    SourceSpan,
+    ast::{
+        AndOr, Command, CompoundCommand, CompoundList, ExtendedTestExpr, IoFileRedirectTarget,
+        IoRedirect, Pipeline, Program, RedirectList, SeparatorOperator, Word,
+    },
+};
+
+use super::{
+    Context, Dialect, Environment, Gap, Line, MAX_STEPS, Reading, Site, SiteKind, Sourced,
+    parse::{self, NotParsed},
+    state::{State, Variable, Words},
+    value::{FilePattern, Value, Values},
+    word,
+};
+
+/// LIMIT: how deep commands, functions, sourced files and substitutions are nested together.
+const MAX_DEPTH: usize = 200;
+/// LIMIT: commands found in one script.
+const MAX_SITES: usize = 4_000;
+/// LIMIT: things told as unknown of one script.
+const MAX_GAPS: usize = 200;
+
+/// Reads a script on the caller's stack.
+pub(super) fn read(text: &[u8], context: &Context<'_>) -> Reading {
+    let mut reader = Reader::new(context);
+    let mut state = reader.initial_state();
+    let text = String::from_utf8_lossy(text);
+    match reader.parse(&text) {
+        Ok(program) => reader.program(&program, &mut state),
+        Err(error) => {
+            if let Some(head) = parse::head(&text) {
+                reader.program(&head, &mut state);
+            }
+            if !state.unreachable {
+                reader.gap(format!("the script could not be read: {error}"));
+            }
+        }
+    }
+    reader.run_traps(&mut state);
+    reader.finish()
+}
+
+/// A reader of one script.
+pub(super) struct Reader<'a> {
+    pub(super) context: &'a Context<'a>,
+    pub(super) reading: Reading,
+    /// The file whose text is being walked, and what to add to the lines of its tree.
+    pub(super) file: Arc<[u8]>,
+    pub(super) first_line: usize,
+    pub(super) line: usize,
+    pub(super) way: SiteKind,
+    pub(super) frames: Vec<Frame>,
+    pub(super) sourcing: Vec<Vec<u8>>,
+    pub(super) traps: Vec<Trap>,
+    /// Names that go to what is started, and all values that each name had.
+    pub(super) exported: BTreeSet<Rc<str>>,
+    pub(super) exports_all: bool,
+    pub(super) ever: BTreeMap<Rc<str>, Values>,
+    /// What a `read` reads where it stands behind a pipe from `find` or `ls`.
+    pub(super) input: Option<FilePattern>,
+    /// Set by `set -f`: wildcards are themselves.
+    pub(super) no_file_names: bool,
+    pub(super) loops: Vec<Vec<State>>,
+    parsed: HashMap<String, Result<Rc<Program>, NotParsed>>,
+    steps: Cell<usize>,
+    depth: usize,
+    gap_places: BTreeSet<Gap>,
+    site_set: BTreeSet<Site>,
+}
+
+/// A call of a function.
+pub(super) struct Frame {
+    pub(super) name: Rc<str>,
+    /// The states in which it returns.
+    pub(super) returns: Vec<State>,
+    /// What its local variables were before.
+    pub(super) locals: Vec<(Rc<str>, Option<Rc<Variable>>)>,
+}
+
+/// A command that runs at a signal or at the end.
+pub(super) struct Trap {
+    pub(super) text: String,
+    pub(super) place: Line,
+}
+
+impl<'a> Reader<'a> {
+    fn new(context: &'a Context<'a>) -> Self {
+        Self {
+            context,
+            reading: Reading::default(),
+            file: Arc::clone(&context.file),
+            first_line: context.line,
+            line: context.line + 1,
+            way: SiteKind::Command,
+            frames: Vec::new(),
+            sourcing: Vec::new(),
+            traps: Vec::new(),
+            exported: BTreeSet::new(),
+            exports_all: false,
+            ever: BTreeMap::new(),
+            input: None,
+            no_file_names: false,
+            loops: Vec::new(),
+            parsed: HashMap::new(),
+            steps: Cell::new(0),
+            depth: 0,
+            gap_places: BTreeSet::new(),
+            site_set: BTreeSet::new(),
+        }
+    }
+
+    fn initial_state(&mut self) -> State {
+        let mut state = State {
+            positional: vec![self.context.arguments.clone()],
+            directory: Values::one(self.context.directory.clone()),
+            ..State::default()
+        };
+        let variables = Rc::make_mut(&mut state.variables);
+        for (name, values) in &self.context.environment.variables {
+            let name: Rc<str> = Rc::from(name.as_str());
+            variables.insert(
+                Rc::clone(&name),
+                Rc::new(Variable::scalar(values.iter().cloned())),
+            );
+            self.ever.insert(Rc::clone(&name), values.clone());
+            self.exported.insert(name);
+        }
+        state
+    }
+
+    fn finish(mut self) -> Reading {
+        let mut environment = Environment {
+            variables: BTreeMap::new(),
+            others: self.context.environment.others.clone(),
+        };
+        for name in &self.exported {
+            let mut values = self.ever.remove(name).unwrap_or_default();
+            if !self.context.environment.variables.contains_key(&**name) {
+                values.extend(self.unset(name).iter().cloned());
+            }
+            environment.variables.insert(name.to_string(), values);
+        }
+        self.reading.environment = environment;
+        self.reading.steps = self.steps.get();
+        self.reading
+    }
+
+    /// Counts a step; false when there were too many.
+    pub(super) fn step(&mut self) -> bool {
+        self.spend(1);
+        let is_over = self.steps.get() >= MAX_STEPS.min(self.context.steps);
+        if is_over {
+            self.gap("the script is not read to its end: it takes too long".to_owned());
+        }
+        !is_over
+    }
+
+    /// Counts work of some size.
+    pub(super) fn spend(&self, size: usize) {
+        self.steps.set(self.steps.get().saturating_add(size));
+    }
+
+    /// Tells something that could not be told.
+    pub(super) fn gap(&mut self, what: String) {
+        let gap = Gap {
+            place: self.place(),
+            what,
+        };
+        if self.gap_places.len() < MAX_GAPS && self.gap_places.insert(gap.clone()) {
+            self.reading.unknowns.push(gap);
+        }
+    }
+
+    pub(super) fn place(&self) -> Line {
+        Line {
+            file: Arc::clone(&self.file),
+            line: self.line,
+        }
+    }
+
+    pub(super) fn at_word(&mut self, word: &Word) {
+        if let Some(span) = &word.loc {
+            self.line = self.first_line + span.start.line;
+        }
+    }
+
+    pub(super) fn at(&mut self, span: &SourceSpan) {
+        if span.start.line > 0 {
+            self.line = self.first_line + span.start.line;
+        }
+    }
+
+    pub(super) fn site(&mut self, words: Words, way: SiteKind, state: &State) {
+        if self.site_set.len() >= MAX_SITES {
+            self.gap("the script runs more commands than are followed".to_owned());
+            return;
+        }
+        let mut directories = state.directory.iter();
+        let directory = match (directories.next(), directories.next()) {
+            (Some(only), None) => only.clone(),
+            _ => Value::unknown("one of several folders"),
+        };
+        let site = Site {
+            place: self.place(),
+            way: if way == SiteKind::Command {
+                self.way
+            } else {
+                way
+            },
+            function: self.frames.last().map(|frame| frame.name.to_string()),
+            words,
+            directory,
+        };
+        if self.site_set.insert(site.clone()) {
+            self.reading.sites.push(site);
+        }
+    }
+
+    pub(super) fn folder(&mut self, pattern: &FilePattern) {
+        let folder = Sourced {
+            place: self.place(),
+            path: pattern.folder().to_vec(),
+        };
+        if self.reading.folders.len() < MAX_GAPS && !self.reading.folders.contains(&folder) {
+            self.reading.folders.push(folder);
+        }
+    }
+
+    pub(super) fn has_brace_expansion(&self) -> bool {
+        self.context.dialect == Dialect::Bash
+    }
+
+    pub(super) fn parse(&mut self, text: &str) -> Result<Rc<Program>, NotParsed> {
+        self.spend(text.len() / 1024);
+        if let Some(parsed) = self.parsed.get(text) {
+            return parsed.clone();
+        }
+        self.spend(text.len() / 64);
+        let parsed = parse::program(text).map(Rc::new);
+        // LIMIT: texts kept; others are parsed again.
+        if self.parsed.len() < 2_000 {
+            self.parsed.insert(text.to_owned(), parsed.clone());
+        }
+        parsed
+    }
+
+    /// Parses and walks a text that is part of the script, such as that of `eval`.
+    pub(super) fn inner(
+        &mut self,
+        text: &str,
+        first_line: usize,
+        way: SiteKind,
+        state: &mut State,
+    ) {
+        match self.parse(text) {
+            Ok(program) => {
+                let before = (self.first_line, self.line, self.way);
+                self.first_line = first_line;
+                self.way = way;
+                self.program(&program, state);
+                (self.first_line, self.line, self.way) = before;
+            }
+            Err(error) => self.gap(format!("a command in it could not be read: {error}")),
+        }
+    }
+
+    /// Walks a program one level deeper, if there is one left.
+    pub(super) fn program(&mut self, program: &Program, state: &mut State) {
+        self.deeper(|reader| {
+            for list in &program.complete_commands {
+                reader.list(list, state);
+            }
+        });
+    }
+
+    pub(super) fn deeper(&mut self, walk: impl FnOnce(&mut Self)) {
+        if self.depth >= MAX_DEPTH {
+            self.gap("commands are nested deeper than is followed".to_owned());
+            return;
+        }
+        self.depth += 1;
+        walk(self);
+        self.depth -= 1;
+    }
+
+    pub(super) fn list(&mut self, list: &CompoundList, state: &mut State) {
+        for item in &list.0 {
+            if state.unreachable {
+                return;
+            }
+            if matches!(item.1, SeparatorOperator::Async) {
+                let mut other = state.clone();
+                self.and_or(&item.0, &mut other);
+            } else {
+                self.and_or(&item.0, state);
+            }
+        }
+    }
+
+    fn and_or(&mut self, list: &brush_parser::ast::AndOrList, state: &mut State) {
+        self.pipeline(&list.first, state);
+        let mut status = self.decided(&list.first, state);
+        for next in &list.additional {
+            if state.unreachable {
+                return;
+            }
+            let (pipeline, runs_after) = match next {
+                AndOr::And(pipeline) => (pipeline, true),
+                AndOr::Or(pipeline) => (pipeline, false),
+            };
+            let mut taken = state.clone();
+            self.pipeline(pipeline, &mut taken);
+            match status {
+                Some(status) if status != runs_after => continue,
+                // What would end here for certain goes on all the same: every command counts.
+                Some(_) if !taken.unreachable => *state = taken,
+                _ => self.join(state, &taken),
+            }
+            let next = self.decided(pipeline, state);
+            status = status.and(next);
+        }
+    }
+
+    pub(super) fn join(&self, state: &mut State, other: &State) {
+        self.spend(other.variables.len() / 64);
+        state.join(other, &|name| self.unset(name));
+    }
+
+    pub(super) fn pipeline(&mut self, pipeline: &Pipeline, state: &mut State) {
+        if let [command] = pipeline.seq.as_slice() {
+            self.command(command, state);
+            return;
+        }
+        let outer = self.input.take();
+        for (index, command) in pipeline.seq.iter().enumerate() {
+            let mut own = state.clone();
+            self.command(command, &mut own);
+            if index == 0 {
+                self.input = self.listed_files(command, &mut state.clone());
+            }
+        }
+        self.input = outer;
+    }
+
+    fn command(&mut self, command: &Command, state: &mut State) {
+        if !self.step() {
+            state.unreachable = true;
+            return;
+        }
+        self.deeper(|reader| match command {
+            Command::Simple(simple) => reader.simple(simple, state),
+            Command::Compound(compound, redirects) => {
+                reader.redirects(redirects.as_ref(), state);
+                reader.compound(compound, state);
+            }
+            Command::Function(function) => reader.define(function, state),
+            Command::ExtendedTest(test, redirects) => {
+                reader.at(&test.loc);
+                reader.redirects(redirects.as_ref(), state);
+                reader.test(&test.expr, state);
+            }
+        });
+    }
+
+    pub(super) fn compound(&mut self, compound: &CompoundCommand, state: &mut State) {
+        match compound {
+            CompoundCommand::Arithmetic(arithmetic) => {
+                self.at(&arithmetic.loc);
+                self.arithmetic(&arithmetic.expr.value, state);
+            }
+            CompoundCommand::ArithmeticForClause(clause) => {
+                for expression in [&clause.initializer, &clause.condition, &clause.updater]
+                    .into_iter()
+                    .flatten()
+                {
+                    self.arithmetic(&expression.value, state);
+                }
+                self.repeat(state, |reader, state| reader.list(&clause.body.list, state));
+            }
+            CompoundCommand::BraceGroup(group) => self.list(&group.list, state),
+            CompoundCommand::Subshell(subshell) => {
+                let mut inner = state.clone();
+                self.list(&subshell.list, &mut inner);
+            }
+            CompoundCommand::ForClause(clause) => self.for_clause(clause, state),
+            CompoundCommand::CaseClause(clause) => self.case(clause, state),
+            CompoundCommand::IfClause(clause) => self.if_clause(clause, state),
+            CompoundCommand::WhileClause(clause) | CompoundCommand::UntilClause(clause) => {
+                self.repeat(state, |reader, state| {
+                    reader.list(&clause.0, state);
+                    // The loop ends here, or goes on.
+                    if let Some(ends) = reader.loops.last_mut() {
+                        ends.push(state.clone());
+                    }
+                    reader.list(&clause.1.list, state);
+                });
+            }
+            CompoundCommand::Coprocess(coprocess) => {
+                let mut inner = state.clone();
+                self.command(&coprocess.body, &mut inner);
+            }
+        }
+    }
+
+    fn test(&mut self, test: &ExtendedTestExpr, state: &mut State) {
+        self.deeper(|reader| match test {
+            ExtendedTestExpr::And(one, other) | ExtendedTestExpr::Or(one, other) => {
+                reader.test(one, state);
+                reader.test(other, state);
+            }
+            ExtendedTestExpr::Not(inner) | ExtendedTestExpr::Parenthesized(inner) => {
+                reader.test(inner, state);
+            }
+            ExtendedTestExpr::UnaryTest(_, word) => {
+                reader.word_values(&word.value, state);
+            }
+            ExtendedTestExpr::BinaryTest(_, one, other) => {
+                reader.word_values(&one.value, state);
+                reader.word_values(&other.value, state);
+            }
+        });
+    }
+
+    fn arithmetic(&mut self, expression: &str, state: &mut State) {
+        if let Ok(pieces) = word::arithmetic(expression) {
+            self.scan(&pieces, state);
+        }
+    }
+
+    pub(super) fn redirects(&mut self, redirects: Option<&RedirectList>, state: &mut State) {
+        for redirect in redirects.iter().flat_map(|list| &list.0) {
+            self.redirect(redirect, state);
+        }
+    }
+
+    pub(super) fn redirect(&mut self, redirect: &IoRedirect, state: &mut State) {
+        match redirect {
+            IoRedirect::File(_, _, target) => match target {
+                IoFileRedirectTarget::Filename(word) | IoFileRedirectTarget::Duplicate(word) => {
+                    self.word_values(&word.value, state);
+                }
+                IoFileRedirectTarget::Fd(_) => {}
+                IoFileRedirectTarget::ProcessSubstitution(_, subshell) => {
+                    let mut inner = state.clone();
+                    self.substituted(&subshell.list, &mut inner);
+                }
+            },
+            IoRedirect::HereDocument(_, document) => {
+                if document.requires_expansion {
+                    self.at_word(&document.doc);
+                    match word::here_document(&document.doc.value) {
+                        Ok(pieces) => self.scan(&pieces, state),
+                        Err(error) => self.gap(format!("a here-document has {error}")),
+                    }
+                }
+            }
+            IoRedirect::HereString(_, word) | IoRedirect::OutputAndError(word, _) => {
+                self.word_values(&word.value, state);
+            }
+        }
+    }
+
+    /// Walks what stands in `<(…)`.
+    pub(super) fn substituted(&mut self, list: &CompoundList, state: &mut State) {
+        let before = std::mem::replace(&mut self.way, SiteKind::Substitution);
+        self.deeper(|reader| reader.list(list, state));
+        self.way = before;
+    }
+
+    /// Traps run while the script does, mostly at its end: with what is known then.
+    fn run_traps(&mut self, state: &mut State) {
+        state.unreachable = false;
+        for trap in std::mem::take(&mut self.traps) {
+            self.file = Arc::clone(&trap.place.file);
+            self.line = trap.place.line;
+            let mut own = state.clone();
+            self.inner(
+                &trap.text,
+                trap.place.line.saturating_sub(1),
+                SiteKind::Trap,
+                &mut own,
+            );
+        }
+    }
+}
