@@ -390,8 +390,9 @@ impl Client {
             self.check(&url)?;
             let host = host_of(&url);
             let mut built = self.http.request(request.method.clone(), url.clone());
-            for accept in request.accept {
-                built = built.header(ACCEPT, *accept);
+            // One header: not everything between here and there takes several.
+            if !request.accept.is_empty() {
+                built = built.header(ACCEPT, request.accept.join(", "));
             }
             if request.from > 0 {
                 built = built.header(RANGE, format!("bytes={}-", request.from));

@@ -179,10 +179,15 @@ impl RegistryError {
     }
 }
 
-/// TLS errors arrive inside of those of connections.
+/// TLS errors arrive inside of those of connections, one in another.
 fn tls_error<'a>(error: &'a (dyn std::error::Error + 'static)) -> Option<&'a rustls::Error> {
-    error.downcast_ref().or_else(|| {
-        let error: &std::io::Error = error.downcast_ref()?;
-        error.get_ref()?.downcast_ref()
-    })
+    const DEEPEST: usize = 4;
+    let mut error = error;
+    for _ in 0..DEEPEST {
+        if let Some(found) = error.downcast_ref() {
+            return Some(found);
+        }
+        error = error.downcast_ref::<std::io::Error>()?.get_ref()?;
+    }
+    None
 }
