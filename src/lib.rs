@@ -4,7 +4,7 @@
 //! profile forbids, and a command line that gives the same verdicts offline.
 //!
 //! Dependencies between the modules ("rooms") point downwards only, in this order: [`cli`], [`admission`], [`cluster`],
-//! [`tls`], [`report`], [`image`], [`verdict`], [`compare`], [`apparmor`]. The last three and [`report`] are pure: values
+//! [`tls`], [`report`], [`whitelist`], [`image`], [`verdict`], [`compare`], [`apparmor`]. The last three and [`report`] are pure: values
 //! in, values out, no I/O, no clock, no async; so is the core of [`image`]. [`telemetry`] (logs and metrics) may be used by
 //! every room that is not pure.
 

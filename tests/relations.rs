@@ -1,8 +1,9 @@
 //! Known relations between policies: runs the cases of `tests/corpus/relations/*.toml`, and laws that hold for all of them.
 
-#![expect(clippy::print_stderr, reason = "a broken corpus must say so")]
+#[path = "support/corpus.rs"]
+mod corpus;
 
-use std::{fs, path::Path, process::ExitCode};
+use std::process::ExitCode;
 
 use anyhow::{Context as _, Result, bail, ensure};
 use armorgate::{
@@ -15,7 +16,6 @@ use armorgate::{
         Baseline, Comparison, Question, Relation, Subject, Whose, Witness, ask, compare, fix,
     },
 };
-use libtest_mimic::{Arguments, Failed, Trial};
 use serde::Deserialize;
 
 /// A case of the corpus; its format stands at the top of `defaults.toml`.
@@ -41,11 +41,6 @@ struct Expected {
     class: String,
     operation: String,
     target: String,
-}
-
-#[derive(Deserialize)]
-struct File {
-    case: Vec<Case>,
 }
 
 /// A text, read.
@@ -82,36 +77,7 @@ impl Read {
 }
 
 fn main() -> ExitCode {
-    match cases() {
-        Ok(cases) => {
-            let trials = cases.into_iter().map(|(file, case)| {
-                let name = format!("{file}: {}", case.name);
-                Trial::test(name, move || {
-                    run(&case).map_err(|error| Failed::from(format!("{error:#}")))
-                })
-            });
-            libtest_mimic::run(&Arguments::from_args(), trials.collect()).exit_code()
-        }
-        Err(error) => {
-            eprintln!("the corpus cannot be read: {error:#}");
-            ExitCode::from(101)
-        }
-    }
-}
-
-fn cases() -> Result<Vec<(String, Case)>> {
-    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/corpus/relations");
-    let mut cases = Vec::new();
-    for entry in fs::read_dir(folder)? {
-        let path = entry?.path();
-        let name = path.file_stem().context("a name")?;
-        let name = name.to_string_lossy().into_owned();
-        let file: File =
-            toml::from_str(&fs::read_to_string(&path)?).with_context(|| name.clone())?;
-        cases.extend(file.case.into_iter().map(|case| (name.clone(), case)));
-    }
-    ensure!(cases.len() > 100, "only {} cases", cases.len());
-    Ok(cases)
+    corpus::main("relations", 101, |case: &Case| &case.name, run)
 }
 
 fn run(case: &Case) -> Result<()> {

@@ -3,11 +3,12 @@
 //! Each case is a small image, a workload, and what must come out: the list, what is unknown and where, the outcome. The scripts
 //! are written in the manner of those that images start with.
 
-#![expect(clippy::print_stderr, reason = "a broken corpus must say so")]
+#[path = "support/corpus.rs"]
+mod corpus;
 
-use std::{collections::BTreeMap, fs, path::Path, process::ExitCode, sync::Arc};
+use std::{collections::BTreeMap, process::ExitCode, sync::Arc};
 
-use anyhow::{Context as _, Result, bail, ensure};
+use anyhow::{Result, bail, ensure};
 use armorgate::{
     image::{
         config::Config,
@@ -17,7 +18,6 @@ use armorgate::{
         ConfigFile, GapKind, Mount, MountKind, Outcome, PodVariable, Whitelist, Workload, analyse,
     },
 };
-use libtest_mimic::{Arguments, Failed, Trial};
 use serde::Deserialize;
 
 /// A case of the corpus.
@@ -111,45 +111,8 @@ struct Mounted {
     programs: Vec<String>,
 }
 
-#[derive(Deserialize)]
-struct File {
-    case: Vec<Case>,
-}
-
 fn main() -> ExitCode {
-    match cases() {
-        Ok(cases) => {
-            let trials = cases.into_iter().map(|(file, case)| {
-                let name = format!("{file}: {}", case.name);
-                Trial::test(name, move || {
-                    run(&case).map_err(|error| Failed::from(format!("{error:#}")))
-                })
-            });
-            libtest_mimic::run(&Arguments::from_args(), trials.collect()).exit_code()
-        }
-        Err(error) => {
-            eprintln!("the corpus cannot be read: {error:#}");
-            ExitCode::from(101)
-        }
-    }
-}
-
-fn cases() -> Result<Vec<(String, Case)>> {
-    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/corpus/scripts");
-    let mut cases = Vec::new();
-    for entry in fs::read_dir(folder)? {
-        let path = entry?.path();
-        let name = path
-            .file_stem()
-            .context("a name")?
-            .to_string_lossy()
-            .into_owned();
-        let file: File =
-            toml::from_str(&fs::read_to_string(&path)?).with_context(|| name.clone())?;
-        cases.extend(file.case.into_iter().map(|case| (name.clone(), case)));
-    }
-    ensure!(!cases.is_empty(), "it is empty");
-    Ok(cases)
+    corpus::main("scripts", 80, |case: &Case| &case.name, run)
 }
 
 fn run(case: &Case) -> Result<()> {

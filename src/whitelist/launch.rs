@@ -3,6 +3,8 @@
 //! Of a `#!` script the kernel asks AppArmor about the script alone; the interpreter needs no rule. What an interpreter such as
 //! `env` then executes itself does. A text without `#!` is refused by the kernel: dash and execvp(3) then execute `/bin/sh`,
 //! bash reads it in place.
+//!
+//! LIMIT: files that `ENV` and `BASH_ENV` name are not read; a login shell reads `/etc/profile` and nothing of the user's.
 
 use std::sync::Arc;
 
@@ -14,10 +16,8 @@ use super::{
     files::{self, Files, Found, What},
     list::text,
     programs, script,
-    script::{Context, Dialect, SiteKind, Source, Value, folder_of, last_of},
+    script::{Context, Dialect, SiteKind, Source, Value, last_of},
     shell::{Reads, shebang, shell_call},
-    supervisor,
-    wrappers::{self, Carried},
 };
 
 /// LIMIT: readings of one script with the same first argument: a script that starts itself again with one word more would be
@@ -125,14 +125,7 @@ impl<'a> Closure<'a> {
             self.push(Task {
                 words,
                 how: How::Interpreter,
-                origin: Origin {
-                    place: Some(Place {
-                        file: text(&found.path),
-                        line: 1,
-                    }),
-                    why: "the `#!` line".to_owned(),
-                    chain: Arc::clone(&task.origin.chain),
-                },
+                origin: first_line(found, "the `#!` line", task),
                 ..task.clone()
             });
             return;
@@ -162,14 +155,11 @@ impl<'a> Closure<'a> {
                 self.push(Task {
                     words,
                     how: How::Child(None),
-                    origin: Origin {
-                        place: Some(Place {
-                            file: text(&found.path),
-                            line: 1,
-                        }),
-                        why: "it has no `#!` line, so `/bin/sh` is executed for it".to_owned(),
-                        chain: Arc::clone(&task.origin.chain),
-                    },
+                    origin: first_line(
+                        found,
+                        "it has no `#!` line, so `/bin/sh` is executed for it",
+                        task,
+                    ),
                     ..task.clone()
                 });
             }
@@ -208,102 +198,6 @@ impl<'a> Closure<'a> {
         }
         self.wrapped(&tool, arguments, task);
         self.known(invoked, found, task);
-    }
-
-    /// The commands in the arguments of a wrapper.
-    fn wrapped(&mut self, tool: &[u8], arguments: &[Value], task: &Task) {
-        for inner in wrappers::inner(tool, arguments) {
-            self.carried(tool, inner, task);
-        }
-    }
-
-    /// What a wrapper carries.
-    fn carried(&mut self, tool: &[u8], inner: wrappers::Inner, task: &Task) {
-        let mut environment = Arc::clone(&task.environment);
-        if !inner.variables.is_empty() {
-            let changed = Arc::make_mut(&mut environment);
-            for (name, value) in inner.variables {
-                changed.variables.insert(name, script::Values::one(value));
-            }
-        }
-        let origin = Origin {
-            why: format!("`{}` runs it", text(tool)),
-            ..task.origin.clone()
-        };
-        let child = |words: Vec<Value>| Task {
-            words,
-            directory: task.directory.clone(),
-            environment: Arc::clone(&environment),
-            origin: origin.clone(),
-            how: How::Child(None),
-        };
-        match inner.what {
-            Carried::Command(words) => self.push(child(words)),
-            Carried::Files(pattern) => self.push(child(vec![Value::Files(pattern)])),
-            Carried::Supervisor(file) => {
-                for command in supervisor::commands(&self.files, file.as_ref(), &task.directory) {
-                    match command {
-                        Ok((place, words)) => self.push(Task {
-                            origin: Origin {
-                                place: Some(place),
-                                ..origin.clone()
-                            },
-                            ..child(words)
-                        }),
-                        Err(what) => self.gap(GapKind::Unread, what, &origin),
-                    }
-                }
-            }
-            Carried::Unknown(what) => self.gap(GapKind::Code, what, &origin),
-        }
-    }
-
-    /// What the table of known programs says.
-    fn known(&mut self, invoked: &[u8], found: &Found<'a>, task: &Task) {
-        let names = [last_of(invoked), last_of(&found.path)];
-        for known in programs::known(&names) {
-            let name = text(last_of(&found.path));
-            if let Some(why) = &known.never {
-                self.never(format!("`{name}`: {why}"));
-            }
-            if let Some(code) = &known.code {
-                self.gap(
-                    GapKind::Code,
-                    format!("what `{name}` starts: {code}"),
-                    &task.origin,
-                );
-            }
-            let origin = Origin {
-                why: format!("`{name}` is known to start it"),
-                place: None,
-                chain: Arc::clone(&task.origin.chain),
-            };
-            let mut words: Vec<Value> = Vec::new();
-            for start in &known.starts {
-                let start = start.as_bytes();
-                words.push(Value::known(if start.starts_with(b".") {
-                    files::join(folder_of(&found.path), start)
-                } else {
-                    start.to_vec()
-                }));
-            }
-            for files in &known.files {
-                words.push(Value::Files(script::FilePattern {
-                    path: Arc::from(files.as_bytes()),
-                    reach: script::Reach::Matching,
-                    filters: Vec::new(),
-                }));
-            }
-            for word in words {
-                self.push(Task {
-                    words: vec![word],
-                    directory: task.directory.clone(),
-                    environment: Arc::clone(&task.environment),
-                    origin: origin.clone(),
-                    how: How::Perhaps,
-                });
-            }
-        }
     }
 
     /// A shell with its arguments: a text, a file, or whatever it is given.
@@ -495,6 +389,18 @@ impl<'a> Closure<'a> {
                 how: How::Child(Some(dialect)),
             });
         }
+    }
+}
+
+/// The first line of a script as the origin of what is executed for it.
+fn first_line(found: &Found<'_>, why: &str, task: &Task) -> Origin {
+    Origin {
+        place: Some(Place {
+            file: text(&found.path),
+            line: 1,
+        }),
+        why: why.to_owned(),
+        chain: Arc::clone(&task.origin.chain),
     }
 }
 

@@ -3,6 +3,7 @@
 //! [`analyse`] follows what an image and a pod declare, as the runtime and the kernel would: it reads files, it runs nothing.
 //! What cannot be told from them is part of the answer, never left out in silence.
 
+mod carry;
 mod closure;
 mod files;
 mod launch;

@@ -120,6 +120,49 @@ proptest! {
     }
 }
 
+/// Scripts made to cost much: each must end soon, and say that it was not read to its end.
+#[test]
+fn hostile_scripts_end() {
+    let words: Vec<String> = (0..250).map(|number| format!("w{number}")).collect();
+    let words = words.join(" ");
+    let functions: Vec<String> = (0..100)
+        .map(|n| format!("f{n}() {{ f{0} a; f{0} b; id $x; }}\n", n + 1))
+        .collect();
+    let variables: Vec<String> = (0..3000)
+        .map(|n| format!("if [ $HOSTNAME ]; then v{n}=$v{}; fi\n", n / 2))
+        .collect();
+    let shells: Vec<String> = (0..4000).map(|n| format!("sh -c 'id {n}'\n")).collect();
+    let cases = [
+        format!("a=( {words} )\n")
+            + &"case $HOSTNAME in 1) x=1;; 2) x=2;; 3) x=3;; esac; id $x $x \"${a[@]}\"\n"
+                .repeat(2000),
+        functions.concat() + "f0",
+        variables.concat(),
+        "x='id;'\n".to_owned()
+            + &"x=\"$x$x\"\n".repeat(14)
+            + &"x=\"$x #\"; eval \"$x\"\n".repeat(2000),
+        shells.concat(),
+        "exec \"$0\" \"x$1\" \"$@\"\n".to_owned(),
+        "\"$0\" a$1\n\"$0\" b$1\n".to_owned(),
+        "set -- \"$@\" a b; if [ $HOSTNAME ]; then shift; fi; id \"$@\" \"$@\"\n".repeat(2500),
+        "case $HOSTNAME in a) x=a$x;; b) x=b$x;; esac\n".repeat(5000),
+        format!("x={}\n", "a".repeat(1000)) + &"w=${x##*a*a*a*a*b}\n".repeat(5500),
+        "for f in /hooks/*; do . \"$f\"; \"$f\"; done\n".repeat(3000),
+    ];
+    for (number, script) in cases.iter().enumerate() {
+        let tree = tree(script, "x=$x$1; id\n");
+        let config = Config {
+            entrypoint: Some(vec!["/entry.sh".to_owned()]),
+            ..Config::default()
+        };
+        let began = std::time::Instant::now();
+        let whitelist = analyse(&config, &tree, &Workload::default());
+        let took = began.elapsed().as_secs();
+        assert!(took < 60, "{number} took {took} s");
+        assert_ne!(whitelist.outcome, Outcome::Complete, "{number}");
+    }
+}
+
 #[test]
 fn answers_are_json() {
     let tree = tree("id\nexec \"$@\"\n", "");

@@ -9,6 +9,7 @@ use brush_parser::ast::{
 use super::{
     FilePattern, Reach, SiteKind,
     read::{Reader, Trap},
+    settings::shift,
     state::{Content, State, Variable, Words},
     value::{MAX_BYTES, Value, Values, Why, too_long},
     word,
@@ -393,75 +394,6 @@ impl Reader<'_> {
             state.unreachable = true;
         }
     }
-
-    fn set(&mut self, words: &[Value], state: &mut State) {
-        let mut rest = words;
-        while let [first, behind @ ..] = rest {
-            let Value::Known(word) = first else {
-                break;
-            };
-            match &word[..] {
-                b"--" | b"-" => {
-                    if &word[..] == b"--" || !behind.is_empty() {
-                        state.positional = vec![behind.to_vec()];
-                    }
-                    return;
-                }
-                b"-o" | b"+o" => {
-                    if behind.first().and_then(Value::bytes) == Some(b"allexport") {
-                        self.exports_all = &word[..] == b"-o";
-                    }
-                    rest = behind.get(1..).unwrap_or_default();
-                }
-                [b'-', options @ ..] => {
-                    self.exports_all |= options.contains(&b'a');
-                    self.no_file_names |= options.contains(&b'f');
-                    // The name of an option follows: `set -euo pipefail`.
-                    rest = if options.contains(&b'o') {
-                        behind.get(1..).unwrap_or_default()
-                    } else {
-                        behind
-                    };
-                }
-                [b'+', options @ ..] => {
-                    if options.contains(&b'a') {
-                        self.exports_all = false;
-                    }
-                    if options.contains(&b'f') {
-                        self.no_file_names = false;
-                    }
-                    rest = behind;
-                }
-                _ => break,
-            }
-        }
-        if !rest.is_empty() {
-            state.positional = vec![rest.to_vec()];
-        }
-    }
-
-    fn change_directory(&mut self, words: &[Value], state: &mut State) {
-        let target = words.iter().find(|word| {
-            word.bytes()
-                .is_none_or(|word| !matches!(word, b"-P" | b"-L" | b"--" | b"-e" | b"-n"))
-        });
-        let directory = match target {
-            None => self.variable("HOME", state),
-            Some(Value::Known(target)) if &target[..] == b"-" => {
-                Values::one(Value::unknown("the folder that `cd -` goes back to"))
-            }
-            Some(Value::Known(target)) => state
-                .directory
-                .iter()
-                .map(|directory| match absolute(target, directory) {
-                    Some(path) => Value::known(path),
-                    None => Value::unknown("a folder below one that is not known"),
-                })
-                .collect(),
-            Some(value) => Values::one(value.blurred()),
-        };
-        state.directory = directory;
-    }
 }
 
 /// What a name may mean.
@@ -488,36 +420,6 @@ pub(super) fn absolute(path: &[u8], directory: &Value) -> Option<Vec<u8>> {
         (b"/", path) => Some([b"/", path].concat()),
         (directory, path) => Some([directory, b"/", path].concat()),
     }
-}
-
-fn shift(words: &[Value], state: &mut State) {
-    let count = match words.first() {
-        None => Some(1),
-        Some(word) => word
-            .bytes()
-            .and_then(|word| std::str::from_utf8(word).ok()?.parse::<usize>().ok()),
-    };
-    let mut shifted = Vec::new();
-    for list in &state.positional {
-        let list = match count {
-            Some(count) => {
-                let rest = list
-                    .iter()
-                    .take(count)
-                    .find(|word| matches!(word, Value::Rest(_)));
-                match rest {
-                    // Which words are gone is not known: those behind may be the first.
-                    Some(rest) => vec![rest.clone()],
-                    None => list.get(count..).unwrap_or_default().to_vec(),
-                }
-            }
-            None => vec![Value::Rest(Why::new(
-                "what is left after a `shift` by a number that is not known",
-            ))],
-        };
-        super::state::add_list(&mut shifted, list);
-    }
-    state.positional = shifted;
 }
 
 fn is_declaration(name: &str) -> bool {

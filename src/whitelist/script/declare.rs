@@ -109,6 +109,8 @@ impl Reader<'_> {
     }
 
     pub(super) fn assign(&mut self, name: &str, variable: Variable, state: &mut State) {
+        // Long values are compared with each other wherever ways meet.
+        self.spend(variable.size() / 64);
         let name: Rc<str> = Rc::from(name);
         if self.exports_all {
             self.exported.insert(Rc::clone(&name));

@@ -327,6 +327,8 @@ impl Reader<'_> {
 
     /// What an operation makes of values.
     fn operate(&mut self, operation: &Operation, values: &Values, state: &mut State) -> Values {
+        // Each place of a value is tried.
+        self.spend(values.known().map(<[u8]>::len).sum::<usize>() / 16);
         match operation {
             Operation::Length => Values::one(Value::number()),
             Operation::Case(case) => values

@@ -18,6 +18,7 @@ mod output;
 mod parse;
 mod pattern;
 mod read;
+mod settings;
 mod source;
 mod state;
 mod text;

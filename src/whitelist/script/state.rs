@@ -44,6 +44,16 @@ impl Variable {
         }
     }
 
+    /// How much is kept for it.
+    pub(super) fn size(&self) -> usize {
+        let bytes = |value: &Value| value.script().map_or(1, <[u8]>::len);
+        let sizes = self.contents.iter().map(|content| match content {
+            Content::List(words) => words.iter().map(bytes).sum::<usize>(),
+            Content::Scalar(value) => bytes(value),
+        });
+        sizes.sum()
+    }
+
     pub(super) fn add(&mut self, content: Content) {
         if self.contents.contains(&content) {
             return;

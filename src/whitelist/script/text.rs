@@ -12,7 +12,7 @@ use super::{
 };
 
 /// LIMIT: bytes of a value of which parts are removed or replaced: each place is tried.
-const MAX_TEXT: usize = 1024;
+const MAX_TEXT: usize = 256;
 
 /// Applies an operation to each value with each pattern; a pattern that is not known makes the result so.
 pub(super) fn product(

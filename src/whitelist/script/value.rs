@@ -18,7 +18,8 @@ pub(crate) enum Value {
     Files(FilePattern),
     /// Exactly this.
     Known(Arc<[u8]>),
-    /// This, but for numbers in it: `0` stands for each. Texts for `trap` and `eval` are made with them.
+    /// This, but for numbers and names of temporary files in it, for which something like them stands. Texts for `trap` and
+    /// `eval` are made with them, and mean the same whatever they are.
     Numbered(Arc<[u8]>),
     /// No, one or many words of which nothing is known.
     Rest(Why),
@@ -61,7 +62,7 @@ impl Value {
         match self {
             Self::Known(_) => None,
             Self::Files(_) => Some(Why::new("the name of one of several files")),
-            Self::Numbered(_) => Some(Why::new("a number")),
+            Self::Numbered(_) => Some(Why::new("a number, or the name of a temporary file")),
             Self::Rest(why) | Self::Unknown(why) => Some(why.clone()),
         }
     }

@@ -5,6 +5,7 @@
 //! that one looks ahead over nested quotes again and again: time doubles with each level. This reader goes over a word
 //! once. A text that it does not understand is an error, which makes the word unknown.
 
+mod parameter;
 mod scanner;
 
 use scanner::{Scanner, Within};
