@@ -4,7 +4,7 @@
 //! profile forbids, and a command line that gives the same verdicts offline.
 //!
 //! Dependencies between the modules ("rooms") point downwards only, in this order: [`cli`], [`admission`], [`cluster`],
-//! [`tls`], [`report`], [`verdict`], [`compare`], [`apparmor`]. The last four are pure: values in, values out, no
+//! [`tls`], [`report`], [`whitelist`], [`verdict`], [`compare`], [`apparmor`]. The last five are pure: values in, values out, no
 //! I/O, no clock, no async. [`telemetry`] (logs and metrics) may be used by every room that is not pure.
 
 pub mod admission;
@@ -16,3 +16,4 @@ pub mod report;
 pub mod telemetry;
 pub mod tls;
 pub mod verdict;
+pub mod whitelist;
