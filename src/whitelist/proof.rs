@@ -40,6 +40,9 @@ pub enum ProofError {
         /// The first thing that it permits.
         witness: Option<Box<Witness>>,
     },
+    /// It forbids something, while nothing is to be forbidden yet.
+    #[error("it is stronger, not the default itself")]
+    NotEqual,
     /// There is not one profile with the name that was chosen.
     #[error("it does not hold the one profile `{name}`")]
     Profile {
@@ -80,6 +83,7 @@ pub(super) fn prove(
         // What is only audited is the same.
         Relation::Equal => Ok(Relation::Equal),
         Relation::Stronger if inputs.stage == Stage::Enforce => Ok(Relation::Stronger),
+        Relation::Stronger => Err(ProofError::NotEqual),
         relation => Err(ProofError::NotStronger {
             relation,
             witness: comparison.witnesses.into_iter().next().map(Box::new),
@@ -184,3 +188,102 @@ const INHERIT: Exec = Exec {
     keeps_environment: false,
     fallback: Fallback::Inherit,
 };
+
+#[cfg(test)]
+mod tests {
+    use super::{ProofError, prove};
+    use crate::compare::{Baseline, Relation, Runtime};
+    use crate::whitelist::{Code, CodeRule, Listed, Mounts, Name, ProfileInputs, Slug, Stage};
+
+    fn inputs() -> ProfileInputs {
+        ProfileInputs {
+            slug: Slug::of("web"),
+            programs: vec![Listed {
+                name: Name::exact(b"/bin/web").unwrap(),
+                reasons: Vec::new(),
+            }],
+            closed: Vec::new(),
+            code: vec![Code::Folder(Name::exact(b"/lib").unwrap())],
+            code_rule: CodeRule::Only,
+            mounts: Mounts::Closed,
+            stage: Stage::Enforce,
+            baseline: Baseline::newest(Runtime::Containerd),
+            sources: Vec::new(),
+        }
+    }
+
+    /// What the proof says of a text in which something was changed.
+    fn changed(inputs: &ProfileInputs, from: &str, to: &str) -> Result<Relation, ProofError> {
+        let generated = inputs.generate().unwrap();
+        let text = generated.text.replacen(from, to, 1);
+        assert_ne!(text, generated.text, "{from} is not in it");
+        prove(&text, &generated.name, inputs)
+    }
+
+    #[test]
+    fn a_text_that_says_something_else_is_refused() {
+        let run = "its rules do not run exactly what is listed";
+        let map = "its rules do not map exactly what is listed";
+        for (from, to, message) in [
+            ("\"/bin/web\" ix,", "\"/bin/we*\" ix,", run),
+            ("\"/bin/web\" ix,", "", run),
+            ("\"/bin/web\" ix,", "\"/bin/web\" px,", run),
+            (
+                "\"/bin/web\" ix,",
+                "\"/bin/web\" ix, owner /bin/sh ix,",
+                run,
+            ),
+            ("\"/bin/web\" ix,", "\"/bin/web\" ix, file,", run),
+            ("\"/lib/**\" m,", "\"/lib/{,**}\" m,", map),
+            ("\"/lib/**\" m,", "\"/lib/**\" m, /tmp/** m,", map),
+            ("rwlk,", "rwlkm,", map),
+        ] {
+            let error = changed(&inputs(), from, to).unwrap_err();
+            assert_eq!(error.to_string(), message, "{to}");
+        }
+        for (from, to) in [
+            ("flags=(", "flags=(complain, "),
+            ("profile armorgate.web.", "profile other.web."),
+            ("profile ", "profile b { }\nprofile "),
+        ] {
+            let error = changed(&inputs(), from, to).unwrap_err();
+            assert!(matches!(error, ProofError::Profile { .. }), "{to}: {error}");
+        }
+        let error = changed(&inputs(), "network,", "network x,").unwrap_err();
+        assert!(
+            matches!(error, ProofError::Invalid { line: 22, .. }),
+            "{error}"
+        );
+        let error = changed(&inputs(), "umount,", "include <x>\n").unwrap_err();
+        assert!(matches!(error, ProofError::Invalid { .. }), "{error}");
+    }
+
+    #[test]
+    fn a_text_that_permits_more_than_the_default_is_refused_with_an_example() {
+        for (from, to, message) in [
+            (
+                "deny @{PROC}/sysrq-trigger rwklx,",
+                "",
+                "it is incomparable, not stronger than the default: it permits to read and lock `/proc/sysrq-trigger`",
+            ),
+            (
+                "umount,",
+                "umount, userns, change_profile,",
+                "it is incomparable, not stronger than the default: it permits to change_profile `unconfined`",
+            ),
+        ] {
+            let error = changed(&inputs(), from, to).unwrap_err().to_string();
+            assert_eq!(error, message);
+        }
+    }
+
+    #[test]
+    fn what_is_audited_must_be_the_default_itself() {
+        let inputs = ProfileInputs {
+            stage: Stage::Audit,
+            ..inputs()
+        };
+        let error = changed(&inputs, "file,", "file, deny /x w,").unwrap_err();
+        assert_eq!(error.to_string(), "it is stronger, not the default itself");
+    }
+}
