@@ -403,6 +403,7 @@ fed interpreter with a file         | escaped | escaped | escaped | escaped
 memory mapped                       | escaped | escaped | escaped | escaped
 preload from memory                 | escaped | escaped | escaped | escaped
 code in memory                      | escaped | escaped | escaped | escaped
+from another container              | escaped | escaped | escaped | escaped
 moved out of a mount                | escaped | escaped | escaped | escaped
 
 listed                              | works   | works   | works   | works

@@ -17,7 +17,7 @@ use std::{
     process::{Command, id},
 };
 
-use super::{operations, sys};
+use super::{container, operations, sys};
 
 /// The argument that makes the guest's program try.
 pub const ESCAPE: &str = "escape";
@@ -317,6 +317,11 @@ fn escape(name: &str) -> Result<()> {
             feed(&["/tmp/script"])
         }
         "code in memory" => sys::turn_into_code(None),
+        "from another container" => Err(sys::execute_at(
+            &sys::adopt(container::ELSEWHERE),
+            "",
+            &words(SHELL),
+        )),
         "moved out of a mount" => {
             put_at("/volume/sub/bin")?;
             let folder = File::open("/sub/bin")?;

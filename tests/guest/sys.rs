@@ -134,6 +134,12 @@ pub fn inherit(file: &File) -> Result<()> {
     check(unsafe { fcntl(file.as_raw_fd(), 2, 0) }).map(drop)
 }
 
+/// Gives programs the file under this number.
+pub fn inherit_as(file: &File, fd: c_int) -> Result<()> {
+    // SAFETY: closes what was there before, and nothing that Rust owns: the guest has few files.
+    check(unsafe { dup2(file.as_raw_fd(), fd) }).map(drop)
+}
+
 pub fn adopt(fd: c_int) -> File {
     // SAFETY: nobody else has the descriptor: it is new, or was passed by the program that started this one.
     unsafe { File::from_raw_fd(fd) }
