@@ -11,7 +11,7 @@ use std::{collections::BTreeMap, process::ExitCode, sync::Arc};
 use anyhow::{Result, bail, ensure};
 use armorgate::{
     image::{
-        config::Config,
+        Config,
         tree::{Tree, TreeBuilder},
     },
     whitelist::{

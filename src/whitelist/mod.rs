@@ -1,7 +1,8 @@
 //! What a container may execute: the programs that its start, its probes and its hooks need, each with the reason.
 //!
 //! [`analyse`] follows what an image and a pod declare, as the runtime and the kernel would: it reads files, it runs nothing.
-//! What cannot be told from them is part of the answer, never left out in silence.
+//! What cannot be told from them is part of the answer, never left out in silence. [`ProfileInputs::generate`] writes the profile that
+//! enforces a list; no text is handed out on trust: it is read back and compared with its baseline first.
 
 mod carry;
 mod closure;
@@ -9,8 +10,11 @@ mod files;
 mod launch;
 mod list;
 mod listing;
+mod name;
 mod outcome;
+mod profile;
 mod programs;
+mod proof;
 mod script;
 mod shell;
 mod start;
@@ -25,9 +29,14 @@ pub use list::{
     Gap, GapKind, Kind, Note, Outcome, Place, Program, ProgramName, Reason, Start, StartKind,
     Strength, Whitelist,
 };
+pub use name::{Name, NameError};
+pub use profile::{
+    Code, CodeRule, GeneratedProfile, Listed, Mounts, ProfileError, ProfileInputs, Slug, Stage,
+};
+pub use proof::ProofError;
 pub use workload::{ConfigFile, Mount, MountKind, PodVariable, Workload};
 
-use crate::image::{config::Config, tree::Tree};
+use crate::image::{Config, Tree};
 
 /// Finds the programs that a container of an image executes when it runs a workload. With `Workload::default()` that is the
 /// image alone.

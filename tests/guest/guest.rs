@@ -2,6 +2,8 @@
 //! and boot. It reads commands from `/script`, a line each of hexadecimal words, and answers with a line each on the second
 //! serial port. Confined operations are done by threads and children that entered the profile first.
 
+mod container;
+mod escapes;
 mod operations;
 mod sys;
 
@@ -36,6 +38,7 @@ fn main() {
     match arguments.get(1).map(String::as_str) {
         _ if id() == 1 => first(),
         Some(operations::DO) => operations::do_as_started(&arguments[2..]),
+        Some(escapes::ESCAPE) => escapes::attempt(arguments.get(2).map_or("", String::as_str)),
         // A program to be run: it says so, and lives while there is somebody at the other end of its input.
         _ => {
             let _ = std::io::stdout().write_all(b"running\n");
@@ -110,6 +113,10 @@ impl Guest {
         let number = |index: usize| text(index).parse::<u32>().unwrap_or(u32::MAX);
         match text(0).as_str() {
             "query" => self.query(word(words, 1), word(words, 2)),
+            "contain" => {
+                let (status, output) = container::run(word(words, 1), words.get(2..).unwrap_or_default())?;
+                Ok(format!("ended {status} {}", to_hex(&output)))
+            }
             "as" => confined(Confined::new(words.get(1..).unwrap_or_default())),
             "write" => {
                 let path = text(1);

@@ -205,7 +205,7 @@ fn not_entered(error: &Error) -> Failure {
     Failure::Said(format!("cannot enter the profile: {error}"))
 }
 
-fn enter(command: &str, attribute: &str, profile: &[u8]) -> Result<()> {
+pub fn enter(command: &str, attribute: &str, profile: &[u8]) -> Result<()> {
     ask_for_profile(
         &format!("/proc/thread-self/attr/{attribute}"),
         command,
@@ -327,7 +327,7 @@ fn perform(operation: &[Vec<u8>], peer: i32) -> Result<String> {
         b"rmdir" => fs::remove_dir(path(1)),
         b"chmod" => fs::set_permissions(path(1), Permissions::from_mode(0o755)),
         b"chown" => chown(path(1), Some(0), Some(0)),
-        b"mknod" => sys::make_device(bytes(1)),
+        b"mknod" => sys::make_device(bytes(1), NULL),
         b"rename" => fs::rename(path(1), path(2)),
         b"link" => fs::hard_link(path(1), path(2)),
         b"symlink" => symlink(path(1), path(2)),
@@ -373,6 +373,8 @@ fn use_capability(name: &str) -> Result<()> {
 }
 
 const DIRECTORY: i32 = 0o200_000;
+/// The number of a device that is always empty.
+const NULL: usize = 0x103;
 const OWN_ROOT: i32 = 0x200;
 const NEW_MOUNTS: i32 = 0x2_0000;
 const NEW_HOST_NAME: i32 = 0x400_0000;

@@ -10,6 +10,12 @@ use std::{
 
 pub const BIND: c_ulong = 0x1000;
 pub const MOVE: c_ulong = 0x2000;
+/// Every mount below keeps to itself.
+pub const PRIVATE: c_ulong = 0x4_4000;
+pub const DETACH: c_int = 2;
+/// Namespaces.
+pub const MOUNTS: c_int = 0x2_0000;
+pub const USERS: c_int = 0x1000_0000;
 pub const NON_BLOCKING: c_int = 0x800;
 
 unsafe extern "C" {
@@ -46,6 +52,7 @@ unsafe extern "C" {
         fd: c_int,
         offset: i64,
     ) -> *mut c_void;
+    fn mprotect(at: *mut c_void, length: usize, access: c_int) -> c_int;
     fn sethostname(name: *const c_char, length: usize) -> c_int;
     fn tcgetattr(fd: c_int, settings: *mut c_void) -> c_int;
     fn tcsetattr(fd: c_int, when: c_int, settings: *const c_void) -> c_int;
@@ -61,10 +68,10 @@ fn check(result: c_int) -> Result<c_int> {
 }
 
 /// Calls by number return the same way.
-fn check_call(number: c_long, arguments: [usize; 4]) -> Result<c_long> {
-    let [a, b, c, d] = arguments;
+fn check_call<const N: usize>(number: c_long, arguments: [usize; N]) -> Result<c_long> {
+    let [a, b, c, d, e] = std::array::from_fn(|at| arguments.get(at).copied().unwrap_or(0));
     // SAFETY: the callers pass what the call wants: numbers, or addresses of strings that end in NUL.
-    let result = unsafe { syscall(number, a, b, c, d) };
+    let result = unsafe { syscall(number, a, b, c, d, e) };
     if result < 0 {
         Err(Error::last_os_error())
     } else {
@@ -127,6 +134,12 @@ pub fn inherit(file: &File) -> Result<()> {
     check(unsafe { fcntl(file.as_raw_fd(), 2, 0) }).map(drop)
 }
 
+/// Gives programs the file under this number.
+pub fn inherit_as(file: &File, fd: c_int) -> Result<()> {
+    // SAFETY: closes what was there before, and nothing that Rust owns: the guest has few files.
+    check(unsafe { dup2(file.as_raw_fd(), fd) }).map(drop)
+}
+
 pub fn adopt(fd: c_int) -> File {
     // SAFETY: nobody else has the descriptor: it is new, or was passed by the program that started this one.
     unsafe { File::from_raw_fd(fd) }
@@ -141,22 +154,41 @@ pub fn redirect(input: &File, output: &File) -> Result<()> {
     Ok(())
 }
 
-/// Returns only with an error.
+/// Runs a program by its own name. Returns only with an error.
 pub fn execute(program: &[u8], arguments: &[Vec<u8>]) -> Error {
+    execute_called(program, &[&[program.to_vec()], arguments].concat())
+}
+
+/// Runs a program that is told another name: the first of its arguments. Returns only with an error.
+pub fn execute_called(program: &[u8], arguments: &[Vec<u8>]) -> Error {
     let run = || -> Result<Error> {
         let program = text(program)?;
-        let arguments: Vec<CString> = arguments
-            .iter()
-            .map(|word| text(word.as_slice()))
-            .collect::<Result<_>>()?;
-        let mut list = vec![program.as_ptr()];
-        list.extend(arguments.iter().map(|word| word.as_ptr()));
-        list.push(null_mut());
+        let list = List::new(arguments)?;
         // SAFETY: strings that end in NUL in a list that does.
-        unsafe { execv(program.as_ptr(), list.as_ptr()) };
+        unsafe { execv(program.as_ptr(), list.pointers.as_ptr()) };
         Ok(Error::last_os_error())
     };
     run().unwrap_or_else(|error| error)
+}
+
+/// Strings as a program gets them.
+struct List {
+    pointers: Vec<*const c_char>,
+    /// What they point to.
+    _strings: Vec<CString>,
+}
+
+impl List {
+    fn new(words: &[Vec<u8>]) -> Result<Self> {
+        let words = words.iter().map(|word| text(word.as_slice()));
+        let strings: Vec<CString> = words.collect::<Result<_>>()?;
+        let mut pointers: Vec<*const c_char> = strings.iter().map(|word| word.as_ptr()).collect();
+        pointers.push(null_mut());
+        Ok(Self {
+            pointers,
+            _strings: strings,
+        })
+    }
 }
 
 pub fn mount(
@@ -268,9 +300,9 @@ pub fn set_time() -> Result<()> {
     check_call(164, [0, zone.as_ptr() as usize, 0, 0]).map(drop)
 }
 
-pub fn make_device(path: &[u8]) -> Result<()> {
+pub fn make_device(path: &[u8], number: usize) -> Result<()> {
     let path = text(path)?;
-    check_call(133, [path.as_ptr() as usize, 0o020_666, 0x103, 0]).map(drop)
+    check_call(133, [path.as_ptr() as usize, 0o020_666, number]).map(drop)
 }
 
 /// One byte out is one byte on the line: no carriage returns.
@@ -284,3 +316,86 @@ pub fn make_raw(port: &File) {
         tcsetattr(port.as_raw_fd(), 0, address);
     }
 }
+
+/// A file without a name that programs can be written to.
+pub fn memory_file(name: &str) -> Result<File> {
+    let name = text(name)?;
+    Ok(adopt(
+        check_call(319, [name.as_ptr() as usize, 0])? as c_int
+    ))
+}
+
+/// The same with the program of a folder that is open, or with an empty path the open file itself.
+pub fn execute_at(folder: &File, program: &str, arguments: &[Vec<u8>]) -> Error {
+    let run = || -> Result<Error> {
+        let program = text(program)?;
+        let [list, environment] = [List::new(arguments)?, List::new(&[])?];
+        let [folder, program, list, environment] = [
+            folder.as_raw_fd() as usize,
+            program.as_ptr() as usize,
+            list.pointers.as_ptr() as usize,
+            environment.pointers.as_ptr() as usize,
+        ];
+        check_call(322, [folder, program, list, environment, EMPTY_PATH])?;
+        Ok(Error::last_os_error())
+    };
+    run().unwrap_or_else(|error| error)
+}
+
+/// Each gets the other's name.
+pub fn exchange(first: &str, second: &str) -> Result<()> {
+    let [first, second] = [text(first)?, text(second)?];
+    let [first, second] = [first.as_ptr() as usize, second.as_ptr() as usize];
+    check_call(316, [HERE, first, HERE, second, 2]).map(drop)
+}
+
+pub fn truncate(path: &str) -> Result<()> {
+    let path = text(path)?;
+    check_call(76, [path.as_ptr() as usize, 0]).map(drop)
+}
+
+/// Opens a file to write by what the file system knows it by, not by its name.
+pub fn open_by_handle(path: &str) -> Result<File> {
+    let (path, folder) = (text(path)?, File::open("/")?);
+    let (mut handle, mut mount) = ([0_u32; 34], 0_i32);
+    // How many bytes there are for it, after two numbers.
+    handle[0] = 128;
+    let address = handle.as_mut_ptr() as usize;
+    check_call(303, [HERE, path.as_ptr() as usize, address, &raw mut mount as usize, 0])?;
+    let folder = folder.as_raw_fd() as usize;
+    Ok(adopt(check_call(304, [folder, address, 1])? as c_int))
+}
+
+/// A copy of a mount that is attached nowhere.
+pub fn clone_mount(path: &str) -> Result<File> {
+    let path = text(path)?;
+    Ok(adopt(
+        check_call(428, [HERE, path.as_ptr() as usize, 1])? as c_int
+    ))
+}
+
+/// Attaches such a copy.
+pub fn attach_mount(mount: &File, path: &str) -> Result<()> {
+    let (path, nothing) = (text(path)?, text("")?);
+    let [path, nothing] = [path.as_ptr() as usize, nothing.as_ptr() as usize];
+    // The first path is empty: the descriptor is what is moved.
+    check_call(429, [mount.as_raw_fd() as usize, nothing, HERE, path, 4]).map(drop)
+}
+
+/// Memory to read and write that becomes code afterwards, of a file or of none, as just-in-time compilers make it.
+pub fn turn_into_code(file: Option<&File>) -> Result<()> {
+    let (fd, flags) = file.map_or((-1, 0x20), |file| (file.as_raw_fd(), 0));
+    // SAFETY: a new mapping, at an address of the kernel's choice, that nothing else uses.
+    let made = unsafe {
+        let address = mmap(null_mut(), 4096, 3, 2 | flags, fd, 0);
+        if address as isize == -1 {
+            return Err(Error::last_os_error());
+        }
+        mprotect(address, 4096, 5)
+    };
+    check(made).map(drop)
+}
+
+/// What relative paths are of.
+const HERE: usize = -100_isize as usize;
+const EMPTY_PATH: usize = 0x1000;

@@ -1,5 +1,7 @@
 //! A default profile's rules, and the text that says them.
 
+use std::iter;
+
 use super::runtime::Runtime;
 
 /// What a runtime generates its default profile from.
@@ -117,18 +119,22 @@ impl Template {
     /// The profile, as `apparmor_parser` reads it without any file beside it but the ABI's.
     #[must_use]
     pub fn text(&self) -> String {
+        self.text_with(self.runtime.profile_name(), &[FILE.to_owned()])
+    }
+
+    /// The same under another name, with other lines in the place of `file,`. Every other rule stays as it is.
+    pub(crate) fn text_with(&self, name: &str, files: &[String]) -> String {
         let Rules { abi, .. } = self.rules;
         let abi = match (abi, self.bare) {
             (AbiLine::Always, _) | (AbiLine::WhereFound, false) => "abi <abi/3.0>,\n\n",
             (AbiLine::Absent, _) | (AbiLine::WhereFound, true) => "",
         };
-        let name = self.runtime.profile_name();
-        let mut lines = self.everything();
-        lines.extend(self.processes());
+        let mut lines = self.everything(files);
+        lines.extend(self.processes(name));
         lines.extend(self.proc_denied());
         lines.extend(self.sys_denied());
         if !self.bare {
-            lines.extend(self.abstractions_base());
+            lines.extend(self.abstractions_base(name));
         }
         let body = lines.join("\n    ");
         format!(
@@ -136,18 +142,17 @@ impl Template {
         )
     }
 
-    fn everything(&self) -> Vec<String> {
+    fn everything(&self, files: &[String]) -> Vec<String> {
         let denied = self.rules.denied_families.iter();
-        ["capability,", "file,", "network,"]
-            .map(str::to_owned)
-            .into_iter()
+        iter::once("capability,".to_owned())
+            .chain(files.iter().cloned())
+            .chain(iter::once("network,".to_owned()))
             .chain(denied.map(|family| format!("deny network {family},")))
             .chain(["umount,", "deny mount,"].map(str::to_owned))
             .collect()
     }
 
-    fn processes(&self) -> Vec<String> {
-        let name = self.runtime.profile_name();
+    fn processes(&self, name: &str) -> Vec<String> {
         let Rules {
             ptrace, senders, ..
         } = self.rules;
@@ -205,8 +210,7 @@ impl Template {
     /// What `abstractions/base` permits beyond the template's own rules: of what it says of files and sockets, `file,` and
     /// `network,` leave nothing over. The same in AppArmor 3.0, 4.1 and 5.0. Its `abi` line has no effect: only one before
     /// the first profile has.
-    fn abstractions_base(&self) -> Vec<String> {
-        let name = self.runtime.profile_name();
+    fn abstractions_base(&self, name: &str) -> Vec<String> {
         let mut lines = vec![
             "ptrace (readby, tracedby),".to_owned(),
             "signal (receive, send) set=exists,".to_owned(),
@@ -218,3 +222,6 @@ impl Template {
         lines
     }
 }
+
+/// Every file, to do anything with, and every program to run within the profile.
+const FILE: &str = "file,";

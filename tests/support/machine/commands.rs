@@ -12,6 +12,8 @@ pub(crate) enum GuestCommand {
         user: u32,
         operation: Operation,
     },
+    /// Runs a program as the first of a new container, whose image `tests/guest/container.rs` has.
+    Contain { profile: String, words: Vec<String> },
     /// Makes a folder, and those above it.
     Directory { path: String },
     /// What this kernel's AppArmor can do, in the form of a features file.
@@ -211,6 +213,11 @@ impl GuestCommand {
                 let mut words = strings(&["as", enter, profile, &user.to_string()]);
                 words.extend(operation.words());
                 words
+            }
+            Self::Contain { profile, words } => {
+                let mut line = strings(&["contain", profile]);
+                line.extend(words.iter().map(|word| word.clone().into_bytes()));
+                line
             }
             Self::Directory { path } => strings(&["directory", path]),
             Self::Features => strings(&["features"]),

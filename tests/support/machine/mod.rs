@@ -237,35 +237,46 @@ fn add_parser(archive: &mut Archive, root: &Path) -> Result<()> {
     Ok(())
 }
 
-/// The guest's program, built if its text is new.
+/// The guest's program. It brings its library along: there is none in the guest.
 fn guest() -> Result<PathBuf> {
+    build(
+        "guest",
+        &GUEST,
+        &["-Cstrip=symbols", "-Ctarget-feature=+crt-static"],
+    )
+}
+
+/// A program for the guest, built by `rustc` if its text is new. The first text is the one that has the others.
+pub(crate) fn build(name: &str, texts: &[(&str, &str)], options: &[&str]) -> Result<PathBuf> {
     let mut hasher = DefaultHasher::new();
-    GUEST.hash(&mut hasher);
+    (texts, options).hash(&mut hasher);
     let program =
-        Path::new(env!("CARGO_TARGET_TMPDIR")).join(format!("guest-{:x}", hasher.finish()));
+        Path::new(env!("CARGO_TARGET_TMPDIR")).join(format!("{name}-{:x}", hasher.finish()));
     if program.exists() {
         return Ok(program);
     }
     let folder = tempfile::tempdir_in(env!("CARGO_TARGET_TMPDIR"))?;
-    for (name, text) in GUEST {
+    for (name, text) in texts {
         fs::write(folder.path().join(name), text)?;
     }
-    // It brings its library along: there is none in the guest.
+    let (main, _) = texts.first().context("no text")?;
     let rustc = std::env::var_os("RUSTC").unwrap_or_else(|| "rustc".into());
     let built = Command::new(rustc)
         .current_dir(folder.path())
-        .args(["--edition=2024", "-O", "-Cpanic=abort", "-Cstrip=symbols"])
-        .args(["-Ctarget-feature=+crt-static", "-oguest", "guest.rs"])
+        .args(["--edition=2024", "-O", "-Cpanic=abort", "-obuilt", main])
+        .args(options)
         .output()
         .context("cannot run rustc")?;
     let error = String::from_utf8_lossy(&built.stderr);
-    ensure!(built.status.success(), "the guest is not built: {error}");
-    fs::rename(folder.path().join("guest"), &program)?;
+    ensure!(built.status.success(), "{name} is not built: {error}");
+    fs::rename(folder.path().join("built"), &program)?;
     Ok(program)
 }
 
-const GUEST: [(&str, &str); 3] = [
+const GUEST: [(&str, &str); 5] = [
     ("guest.rs", include_str!("../../guest/guest.rs")),
+    ("container.rs", include_str!("../../guest/container.rs")),
+    ("escapes.rs", include_str!("../../guest/escapes.rs")),
     ("operations.rs", include_str!("../../guest/operations.rs")),
     ("sys.rs", include_str!("../../guest/sys.rs")),
 ];
