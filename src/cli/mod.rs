@@ -9,6 +9,7 @@ mod completions;
 mod config;
 mod demo;
 mod explain;
+mod generate;
 mod includes;
 mod lint;
 mod manifest;
@@ -60,6 +61,7 @@ enum Command {
     Completions(completions::Completions),
     Demo(demo::Demo),
     Explain(explain::Explain),
+    Generate(generate::Generate),
     Lint(lint::Lint),
     Serve(serve::Serve),
 }
@@ -84,6 +86,7 @@ pub fn run() -> ExitCode {
         Command::Completions(completions) => completions.run(),
         Command::Demo(demo) => demo.run(),
         Command::Explain(explain) => explain.run(),
+        Command::Generate(generate) => generate.run(),
         Command::Lint(lint) => lint.run(),
         Command::Serve(serve) => {
             start_logging(LogFormat::detect());

@@ -10,6 +10,7 @@ pub mod junit;
 mod object;
 pub mod sarif;
 pub mod text;
+pub mod whitelist;
 
 pub use finding::{Finding, Place, findings};
 pub use object::{ObjectReport, Outcome, Report, Skipped};

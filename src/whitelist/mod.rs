@@ -6,6 +6,7 @@
 
 mod carry;
 mod closure;
+mod enforce;
 mod files;
 mod launch;
 mod list;
@@ -25,6 +26,7 @@ mod tests;
 mod workload;
 mod wrappers;
 
+pub use enforce::Enforcement;
 pub use list::{
     Gap, GapKind, Kind, Note, Outcome, Place, Program, ProgramName, Reason, Start, StartKind,
     Strength, Whitelist,
