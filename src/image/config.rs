@@ -102,7 +102,7 @@ struct Run {
     env: Option<Vec<String>>,
     healthcheck: Option<Healthcheck>,
     user: Option<String>,
-    volumes: Option<BTreeMap<String, serde::de::IgnoredAny>>,
+    volumes: Option<BTreeMap<String, serde_json::Value>>,
     working_dir: Option<String>,
 }
 

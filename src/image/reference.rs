@@ -248,7 +248,7 @@ fn is_host_like(first: &str) -> bool {
         || first.bytes().any(|byte| byte.is_ascii_uppercase())
 }
 
-fn is_host(host: &str) -> bool {
+pub(super) fn is_host(host: &str) -> bool {
     let (name, port) = match host.strip_prefix('[').and_then(|rest| rest.split_once(']')) {
         Some((address, rest)) => {
             if address.parse::<std::net::Ipv6Addr>().is_err() {
@@ -282,7 +282,7 @@ fn is_port(port: &str) -> bool {
 }
 
 /// Letters and digits with separators between them: one `.`, one or two `_`, any number of `-`.
-fn is_component(component: &str) -> bool {
+pub(super) fn is_component(component: &str) -> bool {
     let is_word = |byte: &u8| byte.is_ascii_lowercase() || byte.is_ascii_digit();
     let separators = component.as_bytes().split(is_word);
     let mut ends = component.bytes().take(1).chain(component.bytes().last());

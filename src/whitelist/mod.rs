@@ -27,7 +27,7 @@ pub use list::{
 };
 pub use workload::{ConfigFile, Mount, MountKind, PodVariable, Workload};
 
-use crate::image::{config::Config, tree::Tree};
+use crate::image::{Config, tree::Tree};
 
 /// Finds the programs that a container of an image executes when it runs a workload. With `Workload::default()` that is the
 /// image alone.

@@ -6,7 +6,7 @@
 
 use std::{collections::BTreeMap, sync::Arc};
 
-use crate::image::config::Config;
+use crate::image::Config;
 
 use super::{
     StartKind, Workload,

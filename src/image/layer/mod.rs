@@ -6,7 +6,7 @@
 
 mod blob;
 mod plain;
-mod tar;
+pub(super) mod tar;
 mod zstd;
 
 use std::io::{self, Read};

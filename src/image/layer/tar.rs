@@ -4,7 +4,10 @@
 //! The headers' fields are the `tar` crate's business. Its own reading of long names and of extended headers takes
 //! whatever memory an archive asks for, so that is done here, within limits.
 
-use std::io::{self, BufRead, Read};
+use std::{
+    io::{self, BufRead, Read},
+    ops::Range,
+};
 
 use tar::{EntryType, Header};
 
@@ -14,16 +17,16 @@ const BLOCK: usize = 512;
 const MAX_EXTENDED: u64 = 1 << 20;
 
 /// An entry.
-pub(super) struct Entry {
-    pub(super) name: Vec<u8>,
-    pub(super) kind: Kind,
+pub(crate) struct Entry {
+    pub(crate) name: Vec<u8>,
+    pub(crate) kind: Kind,
     /// Permission bits, with setuid, setgid and sticky.
-    pub(super) mode: u32,
+    pub(crate) mode: u32,
 }
 
 /// What an entry is.
 #[derive(Debug, PartialEq, Eq)]
-pub(super) enum Kind {
+pub(crate) enum Kind {
     /// A block or character device, a pipe.
     Device,
     Directory,
@@ -37,7 +40,7 @@ pub(super) enum Kind {
 
 /// How a file's bytes stand in the tar.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Layout {
+pub(crate) enum Layout {
     /// One behind the other.
     Plain,
     /// With holes left out: the bytes are not put together here.
@@ -46,7 +49,7 @@ pub(super) enum Layout {
 
 /// Why a tar cannot be read on.
 #[derive(Debug)]
-pub(super) enum TarError {
+pub(crate) enum TarError {
     /// It is broken there.
     Broken(u64, &'static str),
     /// Where it comes from fails.
@@ -60,7 +63,7 @@ impl From<io::Error> for TarError {
 }
 
 /// Reads entry after entry.
-pub(super) struct Entries<'a, R> {
+pub(crate) struct Entries<'a, R> {
     from: &'a mut R,
     /// Bytes that were read.
     at: u64,
@@ -78,7 +81,7 @@ struct Extended {
 }
 
 impl<'a, R: BufRead> Entries<'a, R> {
-    pub(super) fn new(from: &'a mut R) -> Self {
+    pub(crate) fn new(from: &'a mut R) -> Self {
         Self {
             from,
             at: 0,
@@ -88,7 +91,7 @@ impl<'a, R: BufRead> Entries<'a, R> {
     }
 
     /// The next entry; what was not read of the one before is passed by.
-    pub(super) fn next(&mut self) -> Result<Option<Entry>, TarError> {
+    pub(crate) fn next(&mut self) -> Result<Option<Entry>, TarError> {
         let mut extended = Extended::default();
         loop {
             self.skip()?;
@@ -96,8 +99,7 @@ impl<'a, R: BufRead> Entries<'a, R> {
                 return Ok(None);
             };
             let kind = header.entry_type();
-            let size = header
-                .entry_size()
+            let size = field(&header, 124..136, header.entry_size())
                 .map_err(|_| self.broken("its size is no number"))?;
             match kind {
                 EntryType::XHeader => {
@@ -109,12 +111,17 @@ impl<'a, R: BufRead> Entries<'a, R> {
                 EntryType::GNULongLink => extended.target = Some(until_zero(self.extended(size)?)),
                 // Go takes these for themselves only.
                 EntryType::XGlobalHeader => self.start(size),
-                _ => return self.entry(&header, size, extended).map(Some),
+                _ => return self.entry(&header, size, &extended).map(Some),
             }
         }
     }
 
-    fn entry(&mut self, header: &Header, size: u64, extended: Extended) -> Result<Entry, TarError> {
+    fn entry(
+        &mut self,
+        header: &Header,
+        size: u64,
+        extended: &Extended,
+    ) -> Result<Entry, TarError> {
         let record = |key: &str| {
             let records = extended.records.iter().rev();
             let mut values = records.filter(|(name, _)| name == key.as_bytes());
@@ -158,11 +165,11 @@ impl<'a, R: BufRead> Entries<'a, R> {
             if let Some(real) = record("GNU.sparse.name") {
                 name = real.to_vec();
             }
-            let realsize = number("GNU.sparse.realsize").and_then(|size| match size {
+            let told = number("GNU.sparse.realsize").and_then(|size| match size {
                 Some(size) => Ok(Some(size)),
                 None => number("GNU.sparse.size"),
             });
-            real_size = realsize.map_err(|what| self.broken(what))?;
+            real_size = told.map_err(|what| self.broken(what))?;
         }
         let kind = match header.entry_type() {
             EntryType::Regular if name.ends_with(b"/") && header.as_old().linkflag == [0] => {
@@ -192,8 +199,7 @@ impl<'a, R: BufRead> Entries<'a, R> {
             _ if header.entry_type() == EntryType::Regular => self.start(size),
             _ => {}
         }
-        let mode = header
-            .mode()
+        let mode = field(header, 100..108, header.mode())
             .map_err(|_| self.broken("its mode is no number"))?;
         Ok(Entry {
             name,
@@ -203,8 +209,20 @@ impl<'a, R: BufRead> Entries<'a, R> {
     }
 
     /// The bytes of the current entry.
-    pub(super) fn content(&mut self) -> Body<'_, 'a, R> {
+    pub(crate) fn content(&mut self) -> Body<'_, 'a, R> {
         Body(self)
+    }
+
+    /// Bytes that were read.
+    pub(crate) fn position(&self) -> u64 {
+        self.at
+    }
+
+    /// How many bytes of the current entry are left. It is the caller's to pass them by.
+    pub(crate) fn pass_by(&mut self) -> u64 {
+        let left = self.content.saturating_add(self.padding);
+        (self.content, self.padding) = (0, 0);
+        left
     }
 
     /// Where it is read.
@@ -220,8 +238,7 @@ impl<'a, R: BufRead> Entries<'a, R> {
 
     /// Passes by what is left of an entry.
     fn skip(&mut self) -> Result<(), TarError> {
-        let mut left = self.content.saturating_add(self.padding);
-        (self.content, self.padding) = (0, 0);
+        let mut left = self.pass_by();
         while left > 0 {
             let here = self.from.fill_buf()?.len();
             if here == 0 {
@@ -306,7 +323,7 @@ impl<'a, R: BufRead> Entries<'a, R> {
 }
 
 /// The bytes of an entry that were not read yet.
-pub(super) struct Body<'b, 'a, R>(&'b mut Entries<'a, R>);
+pub(crate) struct Body<'b, 'a, R>(&'b mut Entries<'a, R>);
 
 impl<R: BufRead> Read for Body<'_, '_, R> {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
@@ -322,6 +339,15 @@ impl<R: BufRead> Read for Body<'_, '_, R> {
         entries.content = entries.content.saturating_sub(counted);
         Ok(count)
     }
+}
+
+/// A number of a header. One that is left empty is 0, as Go has it.
+fn field<T: Default>(header: &Header, at: Range<usize>, number: io::Result<T>) -> io::Result<T> {
+    let bytes = header.as_bytes().get(at).unwrap_or_default();
+    if bytes.iter().all(|byte| matches!(byte, 0 | b' ')) {
+        return Ok(T::default());
+    }
+    number
 }
 
 fn is_zero(block: &[u8; BLOCK]) -> bool {

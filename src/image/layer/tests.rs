@@ -64,6 +64,28 @@ fn zstd(bytes: &[u8]) -> Vec<u8> {
     compress_to_vec(bytes, CompressionLevel::Fastest)
 }
 
+/// A byte at a time.
+struct Slow<'a>(&'a [u8]);
+
+impl Read for Slow<'_> {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        let end = buffer.len().min(1);
+        self.0.read(&mut buffer[..end])
+    }
+}
+
+/// Fails where it ends.
+struct Cut<'a>(&'a [u8]);
+
+impl Read for Cut<'_> {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        match self.0.read(buffer)? {
+            0 => Err(io::Error::other("the cable")),
+            count => Ok(count),
+        }
+    }
+}
+
 fn read_all(mut blob: &[u8]) -> Result<Layer, LayerError> {
     read(&mut blob, &Expected::default(), &Limits::default())
 }
@@ -94,13 +116,6 @@ fn every_compression_gives_the_same_tree() {
     ] {
         assert_eq!(read_all(&blob).unwrap(), expected, "{name}");
         // A byte at a time, as a slow connection gives them.
-        struct Slow<'a>(&'a [u8]);
-        impl Read for Slow<'_> {
-            fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-                let end = buffer.len().min(1);
-                self.0.read(&mut buffer[..end])
-            }
-        }
         let slow = read(&mut Slow(&blob), &Expected::default(), &Limits::default());
         assert_eq!(slow.unwrap(), expected, "{name}");
     }
@@ -256,15 +271,6 @@ fn another_blob_or_plain_tar_is_refused() {
 
 #[test]
 fn a_source_that_fails_is_told_from_a_damaged_layer() {
-    struct Cut<'a>(&'a [u8]);
-    impl Read for Cut<'_> {
-        fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-            match self.0.read(buffer)? {
-                0 => Err(io::Error::other("the cable")),
-                count => Ok(count),
-            }
-        }
-    }
     for (is_plain, whole) in [
         (true, sample()),
         (false, gzip(&sample())),

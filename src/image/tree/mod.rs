@@ -9,6 +9,7 @@ mod merge;
 mod node;
 pub(crate) mod path;
 mod sample;
+pub(crate) mod stored;
 
 use std::collections::VecDeque;
 
