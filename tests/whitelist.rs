@@ -360,25 +360,32 @@ fn alpine() -> TreeBuilder {
     tree
 }
 
-/// The headers of an ELF file of 64 bits that a kernel would start.
+/// The headers of an ELF file of 64 bits that a kernel would start: of a dynamic one its interpreter and the dynamic section, of
+/// a static one a part that is loaded.
 fn compiled(dynamic: bool) -> Vec<u8> {
-    let interpreter = b"/lib64/ld-linux-x86-64.so.2\0";
-    let mut file = vec![0_u8; 64 + 2 * 56];
-    file[..7].copy_from_slice(b"\x7fELF\x02\x01\x01");
-    file[16] = if dynamic { 3 } else { 2 };
-    file[18] = 62;
-    file[20] = 1;
-    file[32] = 64;
-    file[52] = 64;
-    file[54] = 56;
-    file[56] = 2;
-    let start = u8::try_from(file.len()).unwrap();
-    let length = u8::try_from(interpreter.len()).unwrap();
-    // A static program has a part that is loaded twice; a dynamic one its interpreter and the dynamic section.
-    file[64] = if dynamic { 3 } else { 1 };
-    file[64 + 8] = start;
-    file[64 + 32] = length;
-    file[120] = if dynamic { 2 } else { 1 };
-    file.extend_from_slice(interpreter);
+    const INTERPRETER: &[u8] = b"/lib64/ld-linux-x86-64.so.2\0";
+    let (kind, first, second): (u16, u32, u32) = if dynamic { (3, 3, 2) } else { (2, 1, 1) };
+    let mut file = b"\x7fELF\x02\x01\x01\0\0\0\0\0\0\0\0\0".to_vec();
+    // Kind, machine, version; entry, program headers, section headers; flags; sizes and counts.
+    file.extend([kind, 62].iter().flat_map(|value| value.to_le_bytes()));
+    file.extend(1_u32.to_le_bytes());
+    file.extend([0_u64, 64, 0].iter().flat_map(|value| value.to_le_bytes()));
+    file.extend(0_u32.to_le_bytes());
+    file.extend(
+        [64_u16, 56, 2, 0, 0, 0]
+            .iter()
+            .flat_map(|value| value.to_le_bytes()),
+    );
+    for header in [first, second] {
+        file.extend([header, 4].iter().flat_map(|value| value.to_le_bytes()));
+        let size = u64::try_from(INTERPRETER.len()).unwrap_or_default();
+        // Offset, address, physical address; size in the file, in memory; alignment.
+        file.extend(
+            [176, 0, 0, size, size, 1]
+                .iter()
+                .flat_map(|value: &u64| value.to_le_bytes()),
+        );
+    }
+    file.extend_from_slice(INTERPRETER);
     file
 }

@@ -217,7 +217,7 @@ impl Generate {
     fn enforcement(&self, image: &Image, whitelist: &Whitelist) -> Enforcement {
         let slug = match &self.name {
             Some(name) => Slug::of(name),
-            None => Slug::of_image(&image.reference.to_string()),
+            None => called(&image.reference),
         };
         let starts = whitelist.starts.iter().map(|start| {
             let words: Vec<&str> = start
@@ -290,6 +290,22 @@ impl RegistryArguments {
             None => CredentialSource::docker().into_iter().collect(),
         };
         Ok(options)
+    }
+}
+
+/// What an image is called: a folder or file by its own name, without the path to it.
+fn called(source: &ImageSource) -> Slug {
+    let stem = |path: &std::path::Path| {
+        let stem = path.file_stem().unwrap_or_default();
+        Slug::of(&stem.to_string_lossy())
+    };
+    match source {
+        ImageSource::DockerArchive {
+            name: Some(name), ..
+        } => Slug::of_image(&name.to_string()),
+        ImageSource::DockerArchive { file, .. } => stem(file),
+        ImageSource::OciLayout { folder, .. } => stem(folder),
+        ImageSource::Registry(reference) => Slug::of_image(&reference.to_string()),
     }
 }
 

@@ -8,7 +8,7 @@ use std::{
     sync::Arc,
 };
 
-use crate::image::{Config, Tree};
+use crate::image::{Config, tree::Tree};
 
 use super::{
     Gap, GapKind, Kind, Note, Place, Program, ProgramName, Reason, Start, StartKind, Whitelist,

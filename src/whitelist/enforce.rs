@@ -170,8 +170,8 @@ fn code(tree: &Tree) -> Vec<Code> {
     folders.chain(files).collect()
 }
 
-/// Whether a file is one that programs map code from: compiled to be loaded anywhere, and no program, or one by the name of a
-/// library (libc can be run).
+/// Whether a file is one that programs map code from: compiled to be loaded anywhere, and no program. Programs of that kind have
+/// an interpreter, or are static and executable; libc is the one library that can be run, and is told by its name.
 fn is_library(path: &[u8], node: &Node) -> bool {
     let Node::File(file) = node else {
         return false;
@@ -180,6 +180,6 @@ fn is_library(path: &[u8], node: &Node) -> bool {
         return false;
     };
     let last = path.rsplit(|&byte| byte == b'/').next().unwrap_or_default();
-    elf.kind == ElfKind::SharedObject
-        && (elf.interpreter.is_none() || last.windows(3).any(|part| part == b".so"))
+    let is_program = elf.interpreter.is_some() || file.is_executable();
+    elf.kind == ElfKind::SharedObject && (!is_program || last.contains(&b'.'))
 }

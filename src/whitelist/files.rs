@@ -14,7 +14,7 @@ use std::{
 use crate::image::tree::{Content, File, Node, Tree};
 
 use super::{
-    ConfigFile, Mount, MountKind, ProgramName,
+    ConfigFile, GapKind, Mount, MountKind, ProgramName,
     list::text,
     script::{self, FilePattern, Reach, Source, Why, escaped},
 };
@@ -203,15 +203,19 @@ impl<'a> Files<'a> {
             What::File(file) => match &file.content {
                 Content::Text(text) => Source::Text(Arc::clone(text)),
                 Content::Elf(_) => Source::Missing,
-                Content::Head(_) => Source::Opaque(Why::new(
-                    "its text was not kept: it is no script by its name, or too large",
-                )),
+                Content::Head(_) => Source::Opaque(
+                    GapKind::Unread,
+                    Why::new("its text was not kept: it is no script by its name, or too large"),
+                ),
             },
             What::Config { file, .. } => match &file.text {
                 Some(text) => Source::Text(Arc::from(text.as_slice())),
-                None => Source::Opaque(Why::new("a file of a volume that was not read")),
+                None => Source::Opaque(
+                    GapKind::Volume,
+                    Why::new("a file of a volume that was not read"),
+                ),
             },
-            What::Volume(mount) => Source::Opaque(Why::new(volume(mount))),
+            What::Volume(mount) => Source::Opaque(GapKind::Volume, Why::new(volume(mount))),
             What::Directory | What::Other => Source::Missing,
         }
     }

@@ -246,18 +246,10 @@ impl<'a> Closure<'a> {
                             let name = Value::Known(name);
                             self.read(&found.path, 0, &script, dialect, name, arguments, task);
                         }
-                        Source::Opaque(why) => {
-                            let kind =
-                                if matches!(found.what, What::Volume(_) | What::Config { .. }) {
-                                    GapKind::Volume
-                                } else {
-                                    GapKind::Unread
-                                };
-                            self.gap(
-                                kind,
-                                format!("what the script `{}` runs: {why}", text(&found.path)),
-                                &task.origin,
-                            );
+                        Source::Opaque(kind, why) => {
+                            let what =
+                                format!("what the script `{}` runs: {why}", text(&found.path));
+                            self.gap(kind, what, &task.origin);
                         }
                         Source::Missing => self.no_script(&name, task),
                     },
@@ -362,12 +354,15 @@ impl<'a> Closure<'a> {
                 place: place(&gap.place),
                 ..task.origin.clone()
             };
-            let kind = if gap.what.contains("could not be read") || gap.what.contains("than") {
-                GapKind::Unread
-            } else {
-                GapKind::Dynamic
+            self.gap(gap.kind, gap.what, &origin);
+        }
+        for missing in reading.missing {
+            let origin = Origin {
+                place: place(&missing.place),
+                ..task.origin.clone()
             };
-            self.gap(kind, gap.what, &origin);
+            let what = format!("`{}` is read where it is there", text(&missing.path));
+            self.note(what, &origin);
         }
         for folder in reading.folders {
             let origin = Origin {

@@ -38,7 +38,7 @@ pub use profile::{
 pub use proof::ProofError;
 pub use workload::{ConfigFile, Mount, MountKind, PodVariable, Workload};
 
-use crate::image::{Config, Tree};
+use crate::image::{Config, tree::Tree};
 
 /// Finds the programs that a container of an image executes when it runs a workload. With `Workload::default()` that is the
 /// image alone.

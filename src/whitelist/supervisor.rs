@@ -70,7 +70,7 @@ fn read(files: &Files<'_>, path: &[u8], commands: &mut Vec<Command>) -> Vec<Vec<
             )));
             return Vec::new();
         }
-        Source::Opaque(why) => {
+        Source::Opaque(_, why) => {
             commands.push(Err(format!(
                 "`{}`, supervisord's configuration: {why}",
                 text(path)

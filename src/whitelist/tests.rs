@@ -3,7 +3,7 @@
 use proptest::prelude::*;
 
 use super::{Mount, MountKind, Outcome, ProgramName, Workload, analyse};
-use crate::image::{Config, Tree};
+use crate::image::{Config, tree::Tree};
 
 /// Pieces of scripts that get far: commands that are there and such that are not, and what leads from one to the other.
 fn piece() -> impl Strategy<Value = String> {

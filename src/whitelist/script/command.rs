@@ -349,7 +349,7 @@ impl Reader<'_> {
             }
         }
         if text.contains('\u{fffd}') {
-            self.gap("an `eval` of text that is no UTF-8".to_owned());
+            self.unread("an `eval` of text that is no UTF-8".to_owned());
             return;
         }
         let line = self.line.saturating_sub(1);
@@ -371,7 +371,7 @@ impl Reader<'_> {
                     if self.traps.len() < 64 {
                         self.traps.push(Trap { text, place });
                     } else {
-                        self.gap("more traps than are followed".to_owned());
+                        self.unread("more traps than are followed".to_owned());
                     }
                 }
             }

@@ -31,6 +31,8 @@ mod tests;
 
 use std::{collections::BTreeMap, sync::Arc};
 
+use super::GapKind;
+
 pub(crate) use builtins::Dialect;
 pub(crate) use output::{folder_of, last_of};
 pub(crate) use pattern::{escaped, is_pattern, matches, unescaped};
@@ -90,7 +92,7 @@ pub(crate) enum Source {
     /// There is none.
     Missing,
     /// It cannot be looked into.
-    Opaque(Why),
+    Opaque(GapKind, Why),
     /// A script.
     Text(Arc<[u8]>),
 }
@@ -134,6 +136,7 @@ pub(crate) enum SiteKind {
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) struct Gap {
     pub(crate) place: Line,
+    pub(crate) kind: GapKind,
     /// One line, lower case.
     pub(crate) what: String,
 }
@@ -152,6 +155,8 @@ pub(crate) struct Reading {
     pub(crate) sites: Vec<Site>,
     /// The files that were read into it.
     pub(crate) sourced: Vec<Sourced>,
+    /// The files that it would read into itself if they were there.
+    pub(crate) missing: Vec<Sourced>,
     /// Folders of which it sources or runs what is there, whatever that is.
     pub(crate) folders: Vec<Sourced>,
     /// What could not be told.
@@ -178,6 +183,7 @@ pub(crate) fn read(text: &[u8], context: &Context<'_>) -> Reading {
                 file: Arc::clone(&context.file),
                 line: 1,
             },
+            kind: GapKind::Unread,
             what: "the script could not be read: reading it failed".to_owned(),
         }],
         environment: Environment::clone(&context.environment),

@@ -20,7 +20,7 @@ use brush_parser::{
 };
 
 use super::{
-    Context, Dialect, Environment, Gap, Line, MAX_STEPS, Reading, Site, SiteKind, Sourced,
+    Context, Dialect, Environment, Gap, GapKind, Line, MAX_STEPS, Reading, Site, SiteKind, Sourced,
     parse::{self, NotParsed},
     state::{State, Variable, Words},
     value::{FilePattern, Value, Values},
@@ -46,7 +46,7 @@ pub(super) fn read(text: &[u8], context: &Context<'_>) -> Reading {
                 reader.program(&head, &mut state);
             }
             if !state.unreachable {
-                reader.gap(format!("the script could not be read: {error}"));
+                reader.unread(format!("the script could not be read: {error}"));
             }
         }
     }
@@ -164,7 +164,7 @@ impl<'a> Reader<'a> {
         self.spend(1);
         let is_over = self.steps.get() >= MAX_STEPS.min(self.context.steps);
         if is_over {
-            self.gap("the script is not read to its end: it takes too long".to_owned());
+            self.unread("the script is not read to its end: it takes too long".to_owned());
         }
         !is_over
     }
@@ -176,8 +176,18 @@ impl<'a> Reader<'a> {
 
     /// Tells something that could not be told.
     pub(super) fn gap(&mut self, what: String) {
+        self.gap_of(GapKind::Dynamic, what);
+    }
+
+    /// Tells something that was not read.
+    pub(super) fn unread(&mut self, what: String) {
+        self.gap_of(GapKind::Unread, what);
+    }
+
+    pub(super) fn gap_of(&mut self, kind: GapKind, what: String) {
         let gap = Gap {
             place: self.place(),
+            kind,
             what,
         };
         if self.gap_places.len() < MAX_GAPS && self.gap_places.insert(gap.clone()) {
@@ -206,7 +216,7 @@ impl<'a> Reader<'a> {
 
     pub(super) fn site(&mut self, words: Words, way: SiteKind, state: &State) {
         if self.site_set.len() >= MAX_SITES {
-            self.gap("the script runs more commands than are followed".to_owned());
+            self.unread("the script runs more commands than are followed".to_owned());
             return;
         }
         let mut directories = state.directory.iter();
@@ -274,7 +284,7 @@ impl<'a> Reader<'a> {
                 self.program(&program, state);
                 (self.first_line, self.line, self.way) = before;
             }
-            Err(error) => self.gap(format!("a command in it could not be read: {error}")),
+            Err(error) => self.unread(format!("a command in it could not be read: {error}")),
         }
     }
 
@@ -289,7 +299,7 @@ impl<'a> Reader<'a> {
 
     pub(super) fn deeper(&mut self, walk: impl FnOnce(&mut Self)) {
         if self.depth >= MAX_DEPTH {
-            self.gap("commands are nested deeper than is followed".to_owned());
+            self.unread("commands are nested deeper than is followed".to_owned());
             return;
         }
         self.depth += 1;
@@ -464,7 +474,7 @@ impl<'a> Reader<'a> {
                     self.at_word(&document.doc);
                     match word::here_document(&document.doc.value) {
                         Ok(pieces) => self.scan(&pieces, state),
-                        Err(error) => self.gap(format!("a here-document has {error}")),
+                        Err(error) => self.unread(format!("a here-document has {error}")),
                     }
                 }
             }

@@ -32,7 +32,7 @@ impl Reader<'_> {
                 let mut found = self.context.files.matching(&files);
                 self.spend(found.len());
                 if found.len() > MAX_FOLDER {
-                    self.gap("a folder of more files than are followed is sourced".to_owned());
+                    self.unread("a folder of more files than are followed is sourced".to_owned());
                     found.truncate(MAX_FOLDER);
                 }
                 for path in found {
@@ -88,17 +88,33 @@ impl Reader<'_> {
                 return;
             }
         }
+        self.missing(name);
+    }
+
+    /// Remembers a file that is read where it is there.
+    fn missing(&mut self, path: &[u8]) {
+        let missing = Sourced {
+            place: self.place(),
+            path: path.to_vec(),
+        };
+        // LIMIT: such files of one script that are told.
+        if self.reading.missing.len() < 100 && !self.reading.missing.contains(&missing) {
+            self.reading.missing.push(missing);
+        }
     }
 
     /// Reads a file into the script, as if its text stood here.
     fn source_file(&mut self, path: &[u8], arguments: &[Value], state: &mut State) {
         let text = match self.context.files.text(path) {
-            Source::Missing => return,
-            Source::Opaque(why) => {
-                self.gap(format!(
-                    "`{}` is sourced: {why}",
-                    String::from_utf8_lossy(path)
-                ));
+            Source::Missing => {
+                self.missing(path);
+                return;
+            }
+            Source::Opaque(kind, why) => {
+                self.gap_of(
+                    kind,
+                    format!("`{}` is sourced: {why}", String::from_utf8_lossy(path)),
+                );
                 return;
             }
             Source::Text(text) => text,
@@ -107,7 +123,7 @@ impl Reader<'_> {
             return;
         }
         if self.sourcing.len() >= MAX_SOURCING {
-            self.gap("files are read into each other deeper than is followed".to_owned());
+            self.unread("files are read into each other deeper than is followed".to_owned());
             return;
         }
         let sourced = Sourced {
@@ -134,7 +150,7 @@ impl Reader<'_> {
         });
         match self.parse(&text) {
             Ok(program) => self.program(&program, state),
-            Err(error) => self.gap(format!("a sourced file could not be read: {error}")),
+            Err(error) => self.unread(format!("a sourced file could not be read: {error}")),
         }
         if let Some(frame) = self.frames.pop() {
             for returned in &frame.returns {
