@@ -4,7 +4,7 @@ use std::borrow::Cow;
 use std::collections::BTreeMap;
 
 use super::super::ast::{Owner, Prefix, RuleMode, Word};
-use super::super::diagnostic::{Diagnostic, Diagnostics};
+use super::super::diagnostic::{Diagnostic, Diagnostics, TOO_LARGE};
 use super::super::glob::{self, Glob, Globbed};
 use super::super::pattern::Pattern;
 use super::super::quoting;
@@ -69,8 +69,6 @@ pub(super) struct Lowering<'a> {
 pub(super) struct Sizes {
     glob_bytes: usize,
     entries: usize,
-    /// Whether it was told.
-    told: bool,
 }
 
 /// LIMIT: entries of a policy. `all,` writes some eighty, most rules one or two; Debian's largest profiles have a thousand.
@@ -149,20 +147,16 @@ impl<'a> Lowering<'a> {
 
     /// Whether the policy is refused for its size: looking at more of it tells nothing.
     pub(super) fn is_too_large(&self) -> bool {
-        self.sizes.told
+        self.diagnostics.is_too_large()
     }
 
     /// Said once: what follows is the same.
     fn too_large(&mut self, span: Span) {
-        if !std::mem::replace(&mut self.sizes.told, true) {
-            self.report(
-                Diagnostic::error(
-                    "too-large",
-                    span,
-                    format!("the rules of this policy come to more than {MAX_ENTRIES} entries, or their paths to 16 MiB"),
-                )
-                .help("no policy is that large: split it"),
-            );
+        if !self.is_too_large() {
+            self.report(Diagnostic::too_large(
+                span,
+                format!("the rules of this policy come to more than {MAX_ENTRIES} entries, or their paths to 16 MiB"),
+            ));
         }
     }
 
@@ -267,7 +261,8 @@ pub(super) fn undefined(error: &VariableError, span: Span) -> Diagnostic {
             "ask for it with `if`, or define a variable `@{…}` of that name",
         ),
         VariableError::Recursive(_) => ("recursive-variable", "take the reference out"),
-        VariableError::TooLarge(_) => ("too-large", "give it fewer values"),
+        VariableError::TooLarge(_) => (TOO_LARGE, "give it fewer values"),
+        VariableError::TooMuch => (TOO_LARGE, "use variables of many values in fewer places"),
         VariableError::Undefined(_) => (
             "undefined-variable",
             "define it in the preamble, or include the file that does: `include <tunables/global>`",

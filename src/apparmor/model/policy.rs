@@ -135,7 +135,6 @@ pub fn policy(loaded: &Loaded, includes: &dyn Includes) -> (Policy, Vec<Diagnost
         diagnostics,
         names: BTreeSet::new(),
         sizes: Sizes::default(),
-        too_many: false,
     };
     for (unit, profile) in &preamble.profiles {
         builder.profile(unit, profile, None);
@@ -151,7 +150,6 @@ struct Builder<'a> {
     diagnostics: Diagnostics,
     names: BTreeSet<(Vec<u8>, Vec<u8>)>,
     sizes: Sizes,
-    too_many: bool,
 }
 
 /// A rule on its way: with the qualifiers of the blocks around it, innermost first.
@@ -175,18 +173,15 @@ struct Body<'a> {
 
 impl<'a> Builder<'a> {
     fn profile(&mut self, unit: &'a Unit, profile: &'a ast::Profile, parent: Option<&[u8]>) {
+        if self.diagnostics.is_too_large() {
+            return;
+        }
         // What is left out must not pass for something that is not there.
         if self.policy.profiles.len() == MAX_PROFILES {
-            if !std::mem::replace(&mut self.too_many, true) {
-                self.diagnostics.push(
-                    Diagnostic::error(
-                        "too-large",
-                        profile.name.span,
-                        format!("more than {MAX_PROFILES} profiles"),
-                    )
-                    .help("no policy is that large: split it"),
-                );
-            }
+            self.diagnostics.push(Diagnostic::too_large(
+                profile.name.span,
+                format!("more than {MAX_PROFILES} profiles"),
+            ));
             return;
         }
         let declared = quoting::decode(&profile.name.value).into_owned();
@@ -293,6 +288,9 @@ impl<'a> Builder<'a> {
         body: &mut Body<'a>,
     ) {
         for item in items {
+            if self.diagnostics.is_too_large() {
+                return;
+            }
             match &item.statement.value {
                 Statement::Rule { prefix, rule } => body.rules.push(Placed {
                     rule,
