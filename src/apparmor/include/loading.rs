@@ -5,7 +5,7 @@ use std::{
     sync::Arc,
 };
 
-use super::{IncludeError, Included, Includes, MAX_FILE};
+use super::{IncludeError, Included, Includes, MAX_BYTES, MAX_FILE};
 use crate::apparmor::{
     ast::{Block, File, IncludePath, Item, Statement},
     diagnostic::{Diagnostic, Diagnostics},
@@ -19,9 +19,6 @@ const MAX_UNITS: usize = 100_000;
 
 /// LIMIT: includes and blocks inside of each other.
 const MAX_DEPTH: usize = 200;
-
-/// LIMIT: bytes of all files together.
-const MAX_BYTES: usize = 64 << 20;
 
 /// LIMIT: findings that are told apart.
 const MAX_REPORTED: usize = 100_000;

@@ -17,6 +17,9 @@ pub use loading::{Loaded, Unit, load};
 /// LIMIT: bytes of one file.
 pub const MAX_FILE: usize = 16 << 20;
 
+/// LIMIT: bytes of all files together.
+pub(crate) const MAX_BYTES: usize = 64 << 20;
+
 /// Where included files come from.
 pub trait Includes {
     /// What stands at a path, which is looked up in the search path when it is written `<path>`.
@@ -40,7 +43,7 @@ pub enum Included {
 pub enum IncludeError {
     /// There is none of that name.
     Missing,
-    /// It is over [`MAX_FILE`].
+    /// It is over [`MAX_FILE`], or a folder of more than all files may have together.
     TooLarge,
     /// It is there. Why, in lower case.
     Unreadable(String),
