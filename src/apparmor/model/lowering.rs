@@ -12,8 +12,11 @@ use super::super::source::Span;
 use super::super::variables::{VariableError, Variables};
 use super::{Class, Entry, Features};
 
-/// LIMIT: bytes of all globs of a policy, after expansion. Debian's largest profiles have some 100 KiB.
-const MAX_GLOB_BYTES: usize = 16 * 1024 * 1024;
+/// LIMIT: bytes of all globs and names of a policy, after expansion. Debian's largest profiles have some 100 KiB.
+const MAX_TEXT: usize = 16 * 1024 * 1024;
+
+/// LIMIT: bytes that all patterns of a policy take. A `?` is one byte of text and forty of a pattern.
+const MAX_PATTERNS: usize = 64 * 1024 * 1024;
 
 /// What a rule's qualifiers say, resolved.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -67,7 +70,8 @@ pub(super) struct Lowering<'a> {
 /// How large a policy has become.
 #[derive(Clone, Copy, Debug, Default)]
 pub(super) struct Sizes {
-    glob_bytes: usize,
+    text: usize,
+    patterns: usize,
     entries: usize,
 }
 
@@ -138,11 +142,22 @@ impl<'a> Lowering<'a> {
             return;
         }
         self.sizes.entries += 1;
-        if self.sizes.entries > MAX_ENTRIES {
+        self.sizes.patterns += entry.pattern.size();
+        if self.sizes.entries > MAX_ENTRIES || self.sizes.patterns > MAX_PATTERNS {
             self.too_large(entry.span);
             return;
         }
         self.entries.entry(class).or_default().push(entry);
+    }
+
+    /// Counts bytes of text that entries are made of, or keep. Whether there is room.
+    pub(super) fn count_bytes(&mut self, bytes: usize, span: Span) -> bool {
+        self.sizes.text += bytes;
+        let fits = self.sizes.text <= MAX_TEXT;
+        if !fits {
+            self.too_large(span);
+        }
+        fits
     }
 
     /// Whether the policy is refused for its size: looking at more of it tells nothing.
@@ -155,7 +170,11 @@ impl<'a> Lowering<'a> {
         if !self.is_too_large() {
             self.report(Diagnostic::too_large(
                 span,
-                format!("the rules of this policy come to more than {MAX_ENTRIES} entries, or their paths to 16 MiB"),
+                format!(
+                    "the rules of this policy come to more than {MAX_ENTRIES} entries, or their paths and names to {} MiB, or to patterns of {} MiB",
+                    MAX_TEXT >> 20,
+                    MAX_PATTERNS >> 20
+                ),
             ));
         }
     }
@@ -209,9 +228,7 @@ impl<'a> Lowering<'a> {
                 exact: true,
             });
         }
-        self.sizes.glob_bytes += text.len();
-        if self.sizes.glob_bytes > MAX_GLOB_BYTES {
-            self.too_large(span);
+        if !self.count_bytes(text.len(), span) {
             return None;
         }
         let text = match slashes {

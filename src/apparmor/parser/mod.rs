@@ -35,7 +35,7 @@ const MAX_DEPTH: usize = 128;
 
 /// LIMIT: tokens and comments of a policy, of all its files together. A token of a few bytes is a hundred in the tree; the
 /// largest profiles of distributions have some ten thousand.
-pub const MAX_TOKENS: usize = 600_000;
+pub const MAX_TOKENS: usize = 400_000;
 
 /// Bytes of a word as it is written, or of a comment with the end of its line: what fits into the buffer of the scanner of
 /// `apparmor_parser` 3.0 to 5.0, which dies of more.
@@ -147,6 +147,8 @@ impl<'a> Parser<'a> {
             };
             items.push(self.item(comments, carried, statement));
         }
+        // Of many small blocks the room that each keeps for more would be most of the tree.
+        items.shrink_to_fit();
         (items, std::mem::take(&mut self.comments))
     }
 
