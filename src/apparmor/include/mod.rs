@@ -6,7 +6,8 @@
 //! a [`Unit`] is a file at one place where it is included, with the files that its own includes bring at that place, so
 //! whoever walks a unit steps into [`Unit::included`] and needs to remember nothing.
 //!
-//! An include must bring whole statements. (`apparmor_parser` also takes half of one.)
+//! LIMIT: an include stands between statements and brings whole ones. `apparmor_parser` also takes it between the words of one
+//! (`/a include <permissions>`), and half a block; here both are errors.
 
 mod loading;
 
