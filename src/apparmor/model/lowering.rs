@@ -1,7 +1,7 @@
 //! Where rules become entries: variables, globs, and the diagnostics about what words mean.
 
 use std::borrow::Cow;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 
 use super::super::ast::{Owner, Prefix, RuleMode, Word};
 use super::super::diagnostic::{Diagnostic, Diagnostics, TOO_LARGE};
@@ -29,6 +29,8 @@ pub(super) struct Qualifiers {
     pub owner: Option<Owner>,
     /// Whether uses are logged.
     pub audit: bool,
+    /// Whether a block around the rule gave it its mode.
+    pub in_block: bool,
     /// The rule.
     pub span: Span,
 }
@@ -42,6 +44,7 @@ impl Qualifiers {
             priority: prefix.priority.map_or(0, |priority| priority.value),
             owner: prefix.owner.map(|owner| owner.value),
             audit: prefix.audit,
+            in_block: false,
             span,
         }
     }
@@ -64,7 +67,18 @@ pub(super) struct Lowering<'a> {
     entries: BTreeMap<Class, Vec<Entry>>,
     /// The branch is not taken: words are checked, and what they would mean is not looked at.
     discarding: bool,
+    /// Whether `change_profile` rules about a program keep its environment.
+    environments: HashMap<Moved, bool>,
     sizes: &'a mut Sizes,
+}
+
+/// What `change_profile` rules are about that the parser makes one of: the program, whose text it compares, and what it does
+/// about it.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub(super) struct Moved {
+    pub program: Vec<u8>,
+    pub mode: RuleMode,
+    pub audit: bool,
 }
 
 /// How large a policy has become.
@@ -91,6 +105,7 @@ impl<'a> Lowering<'a> {
             diagnostics,
             entries: BTreeMap::new(),
             discarding: false,
+            environments: HashMap::new(),
             sizes,
         }
     }
@@ -105,6 +120,11 @@ impl<'a> Lowering<'a> {
 
     pub(super) fn finish(self) -> BTreeMap<Class, Vec<Entry>> {
         self.entries
+    }
+
+    /// Notes whether the environment stays at a change of profile. Whether that is as other rules have it.
+    pub(super) fn note_environment(&mut self, moved: Moved, keeps: bool) -> bool {
+        self.discarding || *self.environments.entry(moved).or_insert(keeps) == keeps
     }
 
     /// Errors and warnings so far.
