@@ -14,17 +14,22 @@ pub enum Severity {
 /// LIMIT: errors of a policy, and warnings; further ones are hardly about something else.
 pub const MAX_DIAGNOSTICS: usize = 100;
 
+/// The code of errors about how large a policy is. What stands behind is not looked at further.
+pub(crate) const TOO_LARGE: &str = "too-large";
+
 /// Findings, not too many: the first hundred errors, and the first hundred warnings.
 #[derive(Clone, Debug, Default)]
 pub struct Diagnostics {
     list: Vec<Diagnostic>,
     errors: usize,
+    too_large: bool,
 }
 
 impl Diagnostics {
     /// Adds one, if there is room. An error is never left out for warnings.
     pub fn push(&mut self, diagnostic: Diagnostic) {
         let is_error = diagnostic.severity == Severity::Error;
+        self.too_large |= diagnostic.code == TOO_LARGE;
         let count = if is_error {
             self.errors
         } else {
@@ -34,6 +39,12 @@ impl Diagnostics {
             self.errors += usize::from(is_error);
             self.list.push(diagnostic);
         }
+    }
+
+    /// Whether the policy was found too large, which ends every look at it.
+    #[must_use]
+    pub fn is_too_large(&self) -> bool {
+        self.too_large
     }
 
     /// How many there are.
@@ -81,6 +92,12 @@ impl Diagnostic {
             message: message.into(),
             help: None,
         }
+    }
+
+    /// A policy that is larger than one can be.
+    #[must_use]
+    pub(crate) fn too_large(span: Span, message: impl Into<String>) -> Self {
+        Self::error(TOO_LARGE, span, message).help("no policy is that large: split it")
     }
 
     /// Something that is accepted and hardly meant.

@@ -135,6 +135,21 @@ impl Pattern {
         Self::Union(vec![self, Self::empty()])
     }
 
+    /// The bytes that it takes, about. As deep as globs may be.
+    #[must_use]
+    pub(crate) fn size(&self) -> usize {
+        /// What an allocation takes besides what is in it.
+        const OVERHEAD: usize = 16;
+        size_of::<Self>()
+            + match self {
+                Self::Concat(parts) | Self::Union(parts) => {
+                    OVERHEAD + parts.iter().map(Self::size).sum::<usize>()
+                }
+                Self::Literal(bytes) => OVERHEAD + bytes.len(),
+                Self::Set(_) | Self::Star(_) => 0,
+            }
+    }
+
     /// This and then another.
     #[must_use]
     pub fn then(self, next: Self) -> Self {

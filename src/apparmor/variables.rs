@@ -15,6 +15,8 @@ const MAX_BYTES: usize = 256 * 1024;
 
 /// LIMIT: bytes of all values that are given in a policy.
 const MAX_ALL: usize = 4 * 1024 * 1024;
+/// LIMIT: bytes that are made of values, or compared, in all of a policy. Debian's largest profiles make some 100 KiB.
+const MAX_MADE: usize = 64 * 1024 * 1024;
 
 /// A variable's values, without variables in them.
 type Values = Arc<BTreeSet<Vec<u8>>>;
@@ -24,9 +26,12 @@ type Values = Arc<BTreeSet<Vec<u8>>>;
 pub struct Variables {
     sets: BTreeMap<Vec<u8>, BTreeSet<Vec<u8>>>,
     booleans: BTreeMap<Vec<u8>, bool>,
-    /// What was asked for since a variable changed.
+    /// What was asked for, until it changes.
     expanded: HashMap<Vec<u8>, Result<Values, VariableError>>,
+    /// By a variable's name those of which a value names it, as far as they were asked for.
+    referring: HashMap<Vec<u8>, BTreeSet<Vec<u8>>>,
     bytes: usize,
+    made: usize,
 }
 
 /// Why a word has no value.
@@ -41,6 +46,9 @@ pub enum VariableError {
     /// Too many values, or too long.
     #[error("@{{{0}}} stands for more than {MAX_VALUES} values or {MAX_BYTES} bytes")]
     TooLarge(String),
+    /// Not too many in one place, but in all places together.
+    #[error("variables stand for more than {} MiB of values, all places together", MAX_MADE >> 20)]
+    TooMuch,
     /// Not defined.
     #[error("@{{{0}}} is not defined")]
     Undefined(String),
@@ -80,8 +88,7 @@ impl Variables {
             }
             set.insert(value);
         }
-        // Those that refer to it change as well.
-        self.expanded.clear();
+        self.forget(name);
     }
 
     /// Forgets a variable.
@@ -89,7 +96,17 @@ impl Variables {
         if let Some(gone) = self.sets.remove(name) {
             let bytes: usize = gone.iter().map(|value| value.len() + 64).sum();
             self.bytes = self.bytes.saturating_sub(bytes);
-            self.expanded.clear();
+            self.forget(name);
+        }
+    }
+
+    /// Forgets what a variable stands for, and what those do whose values name it. What each profile sets anew (its name) must
+    /// not cost all others.
+    fn forget(&mut self, name: &[u8]) {
+        let mut changed = vec![name.to_vec()];
+        while let Some(name) = changed.pop() {
+            self.expanded.remove(&name);
+            changed.extend(self.referring.remove(&name).into_iter().flatten());
         }
     }
 
@@ -104,6 +121,29 @@ impl Variables {
         self.expand_set(name, &mut Vec::new())
     }
 
+    /// Counts work that a policy may only have so much of.
+    fn make(&mut self, bytes: usize) -> Result<(), VariableError> {
+        self.made = self.made.saturating_add(bytes);
+        if self.made > MAX_MADE {
+            return Err(VariableError::TooMuch);
+        }
+        Ok(())
+    }
+
+    /// Counts the values of the smaller of two sets: more are not looked at to compare them.
+    pub fn compared(
+        &mut self,
+        left: &BTreeSet<Vec<u8>>,
+        right: &BTreeSet<Vec<u8>>,
+    ) -> Result<(), VariableError> {
+        let smaller = if left.len() < right.len() {
+            left
+        } else {
+            right
+        };
+        self.make(smaller.iter().map(|value| value.len() + 64).sum())
+    }
+
     /// A word with values in the place of its variables.
     pub fn expand(&mut self, word: &[u8]) -> Result<Vec<u8>, VariableError> {
         let mut text = Vec::with_capacity(word.len());
@@ -112,11 +152,13 @@ impl Variables {
         while let Some(found) = find(rest) {
             text.extend(found.before);
             let values = self.expand_set(found.name, &mut Vec::new())?;
+            let before = text.len();
             substitute(&mut text, &values, found.after);
             rest = found.after;
             if text.len() > MAX_BYTES {
                 return Err(VariableError::TooLarge(show(found.name)));
             }
+            self.make(text.len() - before)?;
         }
         text.extend(rest);
         Ok(text)
@@ -169,8 +211,14 @@ impl Variables {
                 }
                 continue;
             };
+            let referring = self.referring.entry(found.name.to_vec()).or_default();
+            if !referring.contains(name) {
+                referring.insert(name.to_vec());
+            }
             for inner in &*self.expand_set(found.name, under)? {
-                work.push([found.before, inner, found.after].concat());
+                let value = [found.before, inner, found.after].concat();
+                self.make(value.len() + 64)?;
+                work.push(value);
                 if work.len() + expanded.len() > MAX_VALUES {
                     return Err(VariableError::TooLarge(show(name)));
                 }
@@ -330,5 +378,38 @@ mod tests {
         assert_eq!(variables.expand(b"@{b}"), Ok(b"x".to_vec()));
         variables.add(b"a", [b"y".to_vec()]);
         assert_eq!(variables.expand(b"@{b}"), Ok(b"{x,y}".to_vec()));
+    }
+
+    #[test]
+    fn a_change_reaches_all_that_refers_to_it_and_nothing_else() {
+        let mut variables = variables(&[
+            ("a", &["x"]),
+            ("b", &["@{a}@{other}", "@{a}"]),
+            ("c", &["@{b}"]),
+            ("other", &["o"]),
+            ("round", &["@{square}"]),
+            ("square", &["@{round}@{a}"]),
+        ]);
+        assert_eq!(variables.expand(b"@{c}"), Ok(b"{x,xo}".to_vec()));
+        assert_eq!(variables.expand(b"@{other}"), Ok(b"o".to_vec()));
+        assert!(variables.expand(b"@{round}").is_err());
+        variables.set(b"a", [b"y".to_vec()]);
+        assert!(variables.expanded.contains_key(&b"other"[..]));
+        assert_eq!(variables.expand(b"@{c}"), Ok(b"{y,yo}".to_vec()));
+        variables.remove(b"a");
+        assert!(variables.expand(b"@{c}").is_err());
+        variables.set(b"a", [b"z".to_vec()]);
+        assert_eq!(variables.expand(b"@{c}"), Ok(b"{z,zo}".to_vec()));
+        variables.set(b"round", [b"q".to_vec()]);
+        assert_eq!(variables.expand(b"@{square}"), Ok(b"qz".to_vec()));
+    }
+
+    #[test]
+    fn what_is_made_in_all_is_limited() {
+        let value = "v".repeat(100_000);
+        let mut variables = variables(&[("a", &[&value])]);
+        let made = (0..1_000).take_while(|_| variables.expand(b"@{a}").is_ok());
+        assert_eq!(made.count(), MAX_MADE / value.len());
+        assert_eq!(variables.expand(b"@{a}"), Err(VariableError::TooMuch));
     }
 }

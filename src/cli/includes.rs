@@ -9,7 +9,9 @@ use std::{
     sync::Arc,
 };
 
-use crate::apparmor::include::{Files, IncludeError, Included, Includes, MAX_FILE, is_ignored};
+use crate::apparmor::include::{
+    Files, IncludeError, Included, Includes, MAX_BYTES, MAX_FILE, is_ignored,
+};
 
 /// Where the parser looks when nobody says otherwise.
 const DEFAULT: &str = "/etc/apparmor.d";
@@ -111,10 +113,18 @@ fn folder(path: &Path) -> Result<Files, IncludeError> {
     }
     paths.sort();
     let mut files = Vec::new();
+    let mut left = MAX_BYTES;
     for path in paths {
-        if fs::metadata(&path).is_ok_and(|kind| kind.is_file()) {
-            files.push((name(&path), file(&path)?));
+        let Some(kind) = fs::metadata(&path).ok().filter(fs::Metadata::is_file) else {
+            continue;
+        };
+        // Before it is read: its size is what it says, or it is read in vain.
+        if usize::try_from(kind.len()).map_or(true, |size| size > left) {
+            return Err(IncludeError::TooLarge);
         }
+        let text = file(&path)?;
+        left = left.checked_sub(text.len()).ok_or(IncludeError::TooLarge)?;
+        files.push((name(&path), text));
     }
     Ok(files)
 }

@@ -5,7 +5,7 @@ use std::{
     sync::Arc,
 };
 
-use super::{IncludeError, Included, Includes, MAX_FILE};
+use super::{IncludeError, Included, Includes, MAX_BYTES, MAX_FILE};
 use crate::apparmor::{
     ast::{Block, File, IncludePath, Item, Statement},
     diagnostic::{Diagnostic, Diagnostics},
@@ -17,11 +17,11 @@ use crate::apparmor::{
 /// LIMIT: files, each counted as often as it is included.
 const MAX_UNITS: usize = 100_000;
 
+/// LIMIT: statements, each counted as often as it is included. Debian's largest profile files have some ten thousand.
+const MAX_STATEMENTS: usize = 1_000_000;
+
 /// LIMIT: includes and blocks inside of each other.
 const MAX_DEPTH: usize = 200;
-
-/// LIMIT: bytes of all files together.
-const MAX_BYTES: usize = 64 << 20;
 
 /// LIMIT: findings that are told apart.
 const MAX_REPORTED: usize = 100_000;
@@ -69,6 +69,7 @@ pub fn load(name: String, text: Arc<[u8]>, includes: &dyn Includes) -> (Loaded, 
         reported: HashSet::new(),
         bytes: 0,
         units: 0,
+        statements: 0,
         tokens: MAX_TOKENS,
         declared: false,
     };
@@ -102,6 +103,7 @@ struct Loader<'a> {
     reported: HashSet<(&'static str, Span)>,
     bytes: usize,
     units: usize,
+    statements: usize,
     /// How many tokens may still be read.
     tokens: usize,
     /// Whether a profile was seen.
@@ -187,6 +189,18 @@ impl Loader<'_> {
         scope: &mut Scope,
         depth: usize,
     ) {
+        self.statements += 1;
+        if self.statements > MAX_STATEMENTS {
+            if !self.diagnostics.is_too_large() {
+                self.report(Diagnostic::too_large(
+                    item.statement.span,
+                    format!(
+                        "more than {MAX_STATEMENTS} statements, each as often as it is included"
+                    ),
+                ));
+            }
+            return;
+        }
         let mut block = |loader: &mut Self, block: &Block, scope: &mut Scope| {
             loader.items(unit, &block.items, Context::Body, scope, depth + 1);
         };
@@ -225,6 +239,9 @@ impl Loader<'_> {
         let mut units = Vec::new();
         // All files of a folder are opened before the first is read, and the last one opened is read first.
         for &file in files.iter().rev() {
+            if self.statements > MAX_STATEMENTS {
+                break;
+            }
             if depth > MAX_DEPTH || self.units >= MAX_UNITS {
                 self.report(
                     Diagnostic::error(

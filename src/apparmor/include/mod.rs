@@ -6,7 +6,8 @@
 //! a [`Unit`] is a file at one place where it is included, with the files that its own includes bring at that place, so
 //! whoever walks a unit steps into [`Unit::included`] and needs to remember nothing.
 //!
-//! An include must bring whole statements. (`apparmor_parser` also takes half of one.)
+//! LIMIT: an include stands between statements and brings whole ones. `apparmor_parser` also takes it between the words of one
+//! (`/a include <permissions>`), and half a block; here both are errors.
 
 mod loading;
 
@@ -16,6 +17,9 @@ pub use loading::{Loaded, Unit, load};
 
 /// LIMIT: bytes of one file.
 pub const MAX_FILE: usize = 16 << 20;
+
+/// LIMIT: bytes of all files together.
+pub(crate) const MAX_BYTES: usize = 64 << 20;
 
 /// Where included files come from.
 pub trait Includes {
@@ -40,7 +44,7 @@ pub enum Included {
 pub enum IncludeError {
     /// There is none of that name.
     Missing,
-    /// It is over [`MAX_FILE`].
+    /// It is over [`MAX_FILE`], or a folder of more than all files may have together.
     TooLarge,
     /// It is there. Why, in lower case.
     Unreadable(String),

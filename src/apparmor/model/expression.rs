@@ -128,6 +128,10 @@ fn compare(
         set(right, variables, diagnostics),
     );
     let (left_set, right_set) = (left_set?, right_set?);
+    if let Err(error) = variables.compared(&left_set, &right_set) {
+        diagnostics.push(undefined(&error, left.span.to(right.span)));
+        return None;
+    }
     let ordering = match (number(&left_set), number(&right_set)) {
         (Some(left), Some(right)) => Some(left.cmp(&right)),
         (None, None) => Some(left_set.cmp(&right_set)),

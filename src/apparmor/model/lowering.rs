@@ -1,10 +1,10 @@
 //! Where rules become entries: variables, globs, and the diagnostics about what words mean.
 
 use std::borrow::Cow;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 
 use super::super::ast::{Owner, Prefix, RuleMode, Word};
-use super::super::diagnostic::{Diagnostic, Diagnostics};
+use super::super::diagnostic::{Diagnostic, Diagnostics, TOO_LARGE};
 use super::super::glob::{self, Glob, Globbed};
 use super::super::pattern::Pattern;
 use super::super::quoting;
@@ -12,8 +12,11 @@ use super::super::source::Span;
 use super::super::variables::{VariableError, Variables};
 use super::{Class, Entry, Features};
 
-/// LIMIT: bytes of all globs of a policy, after expansion. Debian's largest profiles have some 100 KiB.
-const MAX_GLOB_BYTES: usize = 16 * 1024 * 1024;
+/// LIMIT: bytes of all globs and names of a policy, after expansion. Debian's largest profiles have some 100 KiB.
+const MAX_TEXT: usize = 16 * 1024 * 1024;
+
+/// LIMIT: bytes that all patterns of a policy take. A `?` is one byte of text and forty of a pattern.
+const MAX_PATTERNS: usize = 64 * 1024 * 1024;
 
 /// What a rule's qualifiers say, resolved.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -26,6 +29,8 @@ pub(super) struct Qualifiers {
     pub owner: Option<Owner>,
     /// Whether uses are logged.
     pub audit: bool,
+    /// Whether a block around the rule gave it its mode.
+    pub in_block: bool,
     /// The rule.
     pub span: Span,
 }
@@ -39,6 +44,7 @@ impl Qualifiers {
             priority: prefix.priority.map_or(0, |priority| priority.value),
             owner: prefix.owner.map(|owner| owner.value),
             audit: prefix.audit,
+            in_block: false,
             span,
         }
     }
@@ -61,16 +67,26 @@ pub(super) struct Lowering<'a> {
     entries: BTreeMap<Class, Vec<Entry>>,
     /// The branch is not taken: words are checked, and what they would mean is not looked at.
     discarding: bool,
+    /// Whether `change_profile` rules about a program keep its environment.
+    environments: HashMap<Moved, bool>,
     sizes: &'a mut Sizes,
+}
+
+/// What `change_profile` rules are about that the parser makes one of: the program, whose text it compares, and what it does
+/// about it.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub(super) struct Moved {
+    pub program: Vec<u8>,
+    pub mode: RuleMode,
+    pub audit: bool,
 }
 
 /// How large a policy has become.
 #[derive(Clone, Copy, Debug, Default)]
 pub(super) struct Sizes {
-    glob_bytes: usize,
+    text: usize,
+    patterns: usize,
     entries: usize,
-    /// Whether it was told.
-    told: bool,
 }
 
 /// LIMIT: entries of a policy. `all,` writes some eighty, most rules one or two; Debian's largest profiles have a thousand.
@@ -89,6 +105,7 @@ impl<'a> Lowering<'a> {
             diagnostics,
             entries: BTreeMap::new(),
             discarding: false,
+            environments: HashMap::new(),
             sizes,
         }
     }
@@ -103,6 +120,11 @@ impl<'a> Lowering<'a> {
 
     pub(super) fn finish(self) -> BTreeMap<Class, Vec<Entry>> {
         self.entries
+    }
+
+    /// Notes whether the environment stays at a change of profile. Whether that is as other rules have it.
+    pub(super) fn note_environment(&mut self, moved: Moved, keeps: bool) -> bool {
+        self.discarding || *self.environments.entry(moved).or_insert(keeps) == keeps
     }
 
     /// Errors and warnings so far.
@@ -140,29 +162,40 @@ impl<'a> Lowering<'a> {
             return;
         }
         self.sizes.entries += 1;
-        if self.sizes.entries > MAX_ENTRIES {
+        self.sizes.patterns += entry.pattern.size();
+        if self.sizes.entries > MAX_ENTRIES || self.sizes.patterns > MAX_PATTERNS {
             self.too_large(entry.span);
             return;
         }
         self.entries.entry(class).or_default().push(entry);
     }
 
+    /// Counts bytes of text that entries are made of, or keep. Whether there is room.
+    pub(super) fn count_bytes(&mut self, bytes: usize, span: Span) -> bool {
+        self.sizes.text += bytes;
+        let fits = self.sizes.text <= MAX_TEXT;
+        if !fits {
+            self.too_large(span);
+        }
+        fits
+    }
+
     /// Whether the policy is refused for its size: looking at more of it tells nothing.
     pub(super) fn is_too_large(&self) -> bool {
-        self.sizes.told
+        self.diagnostics.is_too_large()
     }
 
     /// Said once: what follows is the same.
     fn too_large(&mut self, span: Span) {
-        if !std::mem::replace(&mut self.sizes.told, true) {
-            self.report(
-                Diagnostic::error(
-                    "too-large",
-                    span,
-                    format!("the rules of this policy come to more than {MAX_ENTRIES} entries, or their paths to 16 MiB"),
-                )
-                .help("no policy is that large: split it"),
-            );
+        if !self.is_too_large() {
+            self.report(Diagnostic::too_large(
+                span,
+                format!(
+                    "the rules of this policy come to more than {MAX_ENTRIES} entries, or their paths and names to {} MiB, or to patterns of {} MiB",
+                    MAX_TEXT >> 20,
+                    MAX_PATTERNS >> 20
+                ),
+            ));
         }
     }
 
@@ -215,9 +248,7 @@ impl<'a> Lowering<'a> {
                 exact: true,
             });
         }
-        self.sizes.glob_bytes += text.len();
-        if self.sizes.glob_bytes > MAX_GLOB_BYTES {
-            self.too_large(span);
+        if !self.count_bytes(text.len(), span) {
             return None;
         }
         let text = match slashes {
@@ -267,7 +298,8 @@ pub(super) fn undefined(error: &VariableError, span: Span) -> Diagnostic {
             "ask for it with `if`, or define a variable `@{…}` of that name",
         ),
         VariableError::Recursive(_) => ("recursive-variable", "take the reference out"),
-        VariableError::TooLarge(_) => ("too-large", "give it fewer values"),
+        VariableError::TooLarge(_) => (TOO_LARGE, "give it fewer values"),
+        VariableError::TooMuch => (TOO_LARGE, "use variables of many values in fewer places"),
         VariableError::Undefined(_) => (
             "undefined-variable",
             "define it in the preamble, or include the file that does: `include <tunables/global>`",

@@ -3,19 +3,23 @@
 //! Each class of mediation is a set of [`Entry`]s over byte strings; the strings are those that the kernel builds for an
 //! operation (security/apparmor in Linux), so a compiled policy and this model answer the same questions.
 
+mod building;
 mod conflicts;
 mod expression;
 mod features;
+mod head;
 mod lowering;
 mod permits;
+mod placed;
 mod policy;
 mod preamble;
 pub(crate) mod rules;
 
+pub use building::policy;
 pub use conflicts::{conflict, conflicts};
 pub use features::Features;
 pub use permits::{Deciding, Permits, deciding, permissions, permits};
-pub use policy::{Capabilities, Origin, Policy, Profile, ProfileMode, policy};
+pub use policy::{Capabilities, Origin, Policy, Profile, ProfileMode};
 pub use rules::{capability::NAMES as CAPABILITIES, file};
 
 use super::ast::RuleMode;

@@ -35,7 +35,6 @@ pub(super) fn read<'a>(
         },
         abi: None,
         seen_abi: None,
-        told: false,
         includes,
         diagnostics,
     };
@@ -52,7 +51,6 @@ struct Reader<'a, 'r> {
     abi: Option<Features>,
     /// The one that was read last, and whether it was searched for.
     seen_abi: Option<(Vec<u8>, bool)>,
-    told: bool,
     includes: &'r dyn Includes,
     diagnostics: &'r mut Diagnostics,
 }
@@ -60,6 +58,9 @@ struct Reader<'a, 'r> {
 impl<'a> Reader<'a, '_> {
     fn items(&mut self, unit: &'a Unit, items: &'a [Item]) {
         for item in items {
+            if self.diagnostics.is_too_large() {
+                return;
+            }
             match &item.statement.value {
                 Statement::Abi(path) => self.abi(path),
                 Statement::Include { path, .. } => {
@@ -137,15 +138,11 @@ impl<'a> Reader<'a, '_> {
 
     /// Said once: what follows is the same.
     fn too_large(&mut self, span: Span, what: &str) {
-        if !std::mem::replace(&mut self.told, true) {
-            self.diagnostics.push(
-                Diagnostic::error(
-                    "too-large",
-                    span,
-                    format!("too many {what}, or too long ones"),
-                )
-                .help("no policy is that large: split it"),
-            );
+        if !self.diagnostics.is_too_large() {
+            self.diagnostics.push(Diagnostic::too_large(
+                span,
+                format!("too many {what}, or too long ones"),
+            ));
         }
     }
 

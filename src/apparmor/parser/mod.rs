@@ -16,7 +16,7 @@ mod tests;
 
 use super::{
     ast::{Comment, File, Item, Statement, Word},
-    diagnostic::{Diagnostic, MAX_DIAGNOSTICS},
+    diagnostic::{Diagnostic, MAX_DIAGNOSTICS, TOO_LARGE},
     lexer::{Lexer, Token, TokenKind},
     source::{FileId, Located, Span},
 };
@@ -35,7 +35,11 @@ const MAX_DEPTH: usize = 128;
 
 /// LIMIT: tokens and comments of a policy, of all its files together. A token of a few bytes is a hundred in the tree; the
 /// largest profiles of distributions have some ten thousand.
-pub const MAX_TOKENS: usize = 600_000;
+pub const MAX_TOKENS: usize = 400_000;
+
+/// Bytes of a word as it is written, or of a comment with the end of its line: what fits into the buffer of the scanner of
+/// `apparmor_parser` 3.0 to 5.0, which dies of more.
+pub const MAX_WORD: usize = 16_382;
 
 /// Reads a text. What is broken is left out of the tree, and told.
 #[must_use]
@@ -143,6 +147,8 @@ impl<'a> Parser<'a> {
             };
             items.push(self.item(comments, carried, statement));
         }
+        // Of many small blocks the room that each keeps for more would be most of the tree.
+        items.shrink_to_fit();
         (items, std::mem::take(&mut self.comments))
     }
 
@@ -189,7 +195,7 @@ impl<'a> Parser<'a> {
                 self.tokens = left;
             } else if !self.stopped && self.token.kind != TokenKind::End {
                 self.error(
-                    "too-large",
+                    TOO_LARGE,
                     self.here(),
                     format!("more than {MAX_TOKENS} words and comments, all files together"),
                     "no policy is that large: split it",
@@ -200,6 +206,10 @@ impl<'a> Parser<'a> {
                 break;
             }
             let (comment, _) = self.taken();
+            if comment.len() >= MAX_WORD {
+                let _ = self.oversized("comment");
+                continue;
+            }
             let text = comment.strip_suffix(b"\r").unwrap_or(comment).to_vec();
             self.comments.push(Located {
                 value: text,
@@ -219,6 +229,9 @@ impl<'a> Parser<'a> {
 
     /// Takes the next token as a word.
     fn word(&mut self) -> Parsed<Word> {
+        if self.token.end - self.token.start > MAX_WORD {
+            return Err(self.oversized("word"));
+        }
         let (text, broken) = self.taken();
         if broken {
             // `apparmor_parser` reads such a word up to the byte only.
@@ -235,6 +248,15 @@ impl<'a> Parser<'a> {
         };
         self.advance();
         Ok(word)
+    }
+
+    fn oversized(&mut self, what: &str) -> Failed {
+        self.error(
+            "too-long",
+            self.here(),
+            format!("a {what} of more than {MAX_WORD} bytes, which no parser reads"),
+            "shorten it, or split it",
+        )
     }
 
     /// Takes a token of a kind as a word, if it is next.

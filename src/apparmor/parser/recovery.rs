@@ -10,6 +10,7 @@ impl Parser<'_> {
         let (text, _) = self.taken();
         match self.token.kind {
             TokenKind::Unexpected => self.unexpected_byte(text, expected),
+            TokenKind::Include { .. } => self.include_inside(),
             TokenKind::End => self.error(
                 "syntax",
                 here,
@@ -23,6 +24,17 @@ impl Parser<'_> {
                 help(self.token.kind, expected),
             ),
         }
+    }
+
+    /// An include between the words of a statement. `apparmor_parser` puts the file's words in its place, which may as well be
+    /// half of a block; what stands where could not be told from a tree of each file then.
+    fn include_inside(&mut self) -> Failed {
+        self.error(
+            "include-inside-statement",
+            self.here(),
+            "an include in the middle of a statement: apparmor_parser takes it, and armorgate does not",
+            "include a file of whole rules, or write the words here; a variable can hold parts of paths",
+        )
     }
 
     /// A byte that begins no token here.
@@ -94,6 +106,12 @@ impl Parser<'_> {
             TokenKind::ConditionName | TokenKind::GroupName | TokenKind::Unexpected
         ) {
             return Err(self.unexpected("`,`"));
+        }
+        let between = self.text.get(self.last_end..self.token.start);
+        if matches!(self.token.kind, TokenKind::Include { .. })
+            && between.is_some_and(|between| !between.contains(&b'\n'))
+        {
+            return Err(self.include_inside());
         }
         let end = self.span(self.last_end.saturating_sub(1), self.last_end);
         let (text, _) = self.taken();
@@ -167,7 +185,6 @@ fn statement_end(text: &[u8], from: usize) -> usize {
 /// What to do about a token that does not fit.
 fn help(kind: TokenKind, expected: &str) -> &'static str {
     match kind {
-        TokenKind::Include { .. } => "an include must stand between statements",
         TokenKind::GroupName => "only a condition with a single value can stand here: `peer=NAME`",
         TokenKind::ConditionName => {
             "conditions stand in front of paths, and behind the families of sockets"

@@ -67,6 +67,23 @@ fn what_the_grammar_does_not_have_is_refused() {
             "invalid-identity: \"b c\"",
         ),
         ("profile a { ^b xattrs=(c=d) { } }", "invalid-group: c"),
+        (
+            "profile a { /b include <c> }",
+            "include-inside-statement: include",
+        ),
+        (
+            "profile a { deny #include if exists <c>\n }",
+            "include-inside-statement: #include if exists",
+        ),
+        (
+            "profile a { capability include <c>, }",
+            "include-inside-statement: include",
+        ),
+        ("profile a { /b r\n include <c> }", "missing-comma: r"),
+        (
+            "profile a include <c>\n{ }",
+            "include-inside-statement: include",
+        ),
         ("profile a { priority=1001 all, }", "invalid-priority: 1001"),
         (
             "profile a { priority=1 { } }",

@@ -8,7 +8,7 @@ use super::super::super::diagnostic::Diagnostic;
 use super::super::super::glob::{Glob, Globbed};
 use super::super::super::pattern::{ByteSet, Pattern};
 use super::super::super::source::Span;
-use super::super::lowering::{Lowering, Qualifiers, Slashes};
+use super::super::lowering::{Lowering, Moved, Qualifiers, Slashes};
 use super::super::{Class, Entry};
 use super::file::{CHANGE_PROFILE, ON_EXEC, READ, WRITE};
 
@@ -45,7 +45,10 @@ pub(in super::super) fn lower(
                 );
                 return;
             }
-            cx.pattern(word, Glob::Default, Slashes::Keep)
+            cx.text(word).and_then(|text| {
+                environment(cx, qualifiers, mode, &text);
+                cx.pattern_of(&text, word.span, Glob::Default, Slashes::Keep)
+            })
         }
         None => Some(any_program()),
     };
@@ -79,6 +82,35 @@ pub(in super::super) fn lower(
         .then(Pattern::literal("\0"))
         .then(label.pattern);
     push(pair, program.exact && label.exact, ON_EXEC);
+}
+
+/// Rules about one program agree on its environment, or the parser refuses to make one of them (`merge_rules`): whatever profile
+/// they lead to, and only if both are logged or neither is. It compares texts, so another glob for the program is another one.
+fn environment(
+    cx: &mut Lowering<'_>,
+    qualifiers: &Qualifiers,
+    mode: Option<ExecMode>,
+    program: &[u8],
+) {
+    let moved = Moved {
+        program: program.to_vec(),
+        // `prompt` in front of the rule itself is none to the parser.
+        mode: match qualifiers.mode {
+            RuleMode::Prompt if !qualifiers.in_block => RuleMode::Allow,
+            mode => mode,
+        },
+        audit: qualifiers.audit,
+    };
+    if !cx.note_environment(moved, mode == Some(ExecMode::Unsafe)) {
+        cx.report(
+            Diagnostic::error(
+                "conflicting-exec",
+                qualifiers.span,
+                "this treats the program's environment in another way than a rule above does",
+            )
+            .help("write `unsafe` in all rules about the program, or in none"),
+        );
+    }
 }
 
 /// A label as policies for kernels without stacks of profiles have it: with a NUL between namespace and profile.

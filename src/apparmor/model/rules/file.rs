@@ -191,6 +191,12 @@ pub(in super::super) fn lower_path(
         }
         exec
     });
+    // What `->` names is kept with the entries, and is no glob that would be counted.
+    if let Some((name, span)) = &named
+        && !cx.count_bytes(name.len() + profile.len(), *span)
+    {
+        return None;
+    }
     let name = match (&exec, named) {
         (
             Some(Exec {
