@@ -35,6 +35,7 @@ pub fn policy(loaded: &Loaded, includes: &dyn Includes) -> (Policy, Vec<Diagnost
         diagnostics,
         names: BTreeSet::new(),
         sizes: Sizes::default(),
+        abis: BTreeSet::new(),
     };
     for (unit, profile) in &preamble.profiles {
         builder.profile(unit, profile, None);
@@ -54,6 +55,8 @@ struct Builder<'a> {
     /// Parents by their numbers, and names as written.
     names: BTreeSet<(Option<usize>, Vec<u8>)>,
     sizes: Sizes,
+    /// ABI files that are there, as they are named. Each abstraction names one, mostly the same.
+    abis: BTreeSet<(bool, &'a [u8])>,
 }
 
 /// What stands in a profile's body, includes and branches resolved.
@@ -239,8 +242,15 @@ impl<'a> Builder<'a> {
                 }
                 // An `abi` in a profile has no effect, but it needs to be there.
                 Statement::Abi(path) => {
-                    if let Err(diagnostic) = preamble::abi(path, self.includes) {
-                        self.diagnostics.push(diagnostic);
+                    let name = (path.searched, path.path.value.as_slice());
+                    if self.abis.contains(&name) {
+                        continue;
+                    }
+                    match preamble::abi(path, self.includes) {
+                        Ok(_) => {
+                            self.abis.insert(name);
+                        }
+                        Err(diagnostic) => self.diagnostics.push(diagnostic),
                     }
                 }
                 Statement::Profile(_)

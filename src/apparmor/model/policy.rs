@@ -25,14 +25,34 @@ impl Policy {
     /// The profile with a full name (`parent//child`), without its namespace: the first of them.
     #[must_use]
     pub fn profile(&self, name: &[u8]) -> Option<&Profile> {
+        self.from_name(name)
+            .next()
+            .filter(|profile| profile.name == name)
+    }
+
+    /// The profiles of a name, and all that stand in them at any depth, in the order of their names.
+    pub fn family<'a>(&'a self, name: &'a [u8]) -> impl Iterator<Item = &'a Profile> + 'a {
+        let below = [name, b"//"].concat();
+        let named = self
+            .from_name(name)
+            .take_while(move |profile| profile.name == name);
+        // Other names stand between a name and those below it: `web-x` is less than `web//x`.
+        let inside = self.from_name(&below).take_while(move |profile| {
+            profile
+                .name
+                .strip_prefix(name)
+                .is_some_and(|rest| rest.starts_with(b"//"))
+        });
+        named.chain(inside)
+    }
+
+    /// Profiles in the order of their names, from a name on.
+    fn from_name<'a>(&'a self, name: &[u8]) -> impl Iterator<Item = &'a Profile> + use<'a> {
         let named = |&index: &usize| self.profiles.get(index);
         let first = self
             .by_name
             .partition_point(|index| named(index).is_some_and(|other| *other.name < *name));
-        self.by_name
-            .get(first)
-            .and_then(named)
-            .filter(|profile| profile.name == name)
+        self.by_name.iter().skip(first).filter_map(named)
     }
 }
 

@@ -263,13 +263,14 @@ impl<'a, 'b> Difference<'a, 'b> {
 
     /// A profile and its children are the same thing as the other side's: all are this container's own processes.
     fn names(&self, first: &Profile, second: &Profile) -> Names {
-        let mut pairs = Vec::new();
+        let mut pairs: Vec<(Vec<u8>, Vec<u8>)> = Vec::new();
         let second_root = root(&second.name);
-        for base in [root(&first.name), root(&self.first.profile.name)] {
-            for profile in &self.first.policy.profiles {
-                if root(&profile.name) != base
-                    || pairs.iter().any(|(name, _)| *name == profile.name)
-                {
+        let own = root(&first.name);
+        let subject = Some(root(&self.first.profile.name)).filter(|&subject| subject != own);
+        for base in std::iter::once(own).chain(subject) {
+            for profile in self.first.policy.family(base) {
+                // Of one name in several namespaces.
+                if pairs.last().is_some_and(|(name, _)| *name == profile.name) {
                     continue;
                 }
                 let below = profile.name.get(base.len()..).unwrap_or_default();

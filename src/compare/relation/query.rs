@@ -10,6 +10,9 @@ use super::super::walk::{Breadth, Found, Search, differences, prefer};
 use super::super::yardstick::Known;
 use super::{Difference, Pair, Party, entries, permits_everything};
 
+/// What a query costs before its walk, in steps: it takes the automata at hand and tells bytes apart.
+const BEFORE: usize = 12_000;
+
 impl<'a> Difference<'a, '_> {
     /// What only the first side permits of a query.
     pub(super) fn query(
@@ -47,7 +50,13 @@ impl<'a> Difference<'a, '_> {
         }
         let mut theirs = side(known.1, entries(second, query.kind.class), bits, budget)?;
         let is_file = query.kind.class == Class::File;
+        budget.step(BEFORE)?;
         let mut domain = Domain::new((query.fields)(), names);
+        if domain.has_labels() {
+            // To put a byte of a name into the domain costs more than to walk over it.
+            let bytes: usize = names.pairs.iter().map(|(name, _)| name.len()).sum();
+            budget.step(4 * bytes)?;
+        }
         if !is_file && query.early.is_none() && mine.is_part_of(&theirs) {
             // What is left are the names that are the same thing and read differently.
             match domain.with_names_only() {
