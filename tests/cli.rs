@@ -51,6 +51,7 @@ fn help_is_worth_reading() -> Result<()> {
         "completions",
         "demo",
         "explain",
+        "generate",
         "lint",
         "serve",
     ] {
