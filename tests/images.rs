@@ -1,6 +1,6 @@
 //! Images in OCI layouts and in archives of `docker save`, whole and broken; the cache of their layers.
 
-#![expect(clippy::panic, clippy::unwrap_used, reason = "a test may fail loudly")]
+#![expect(clippy::unwrap_used, reason = "a test may fail loudly")]
 
 #[path = "support/images.rs"]
 mod images;
@@ -14,9 +14,8 @@ use armorgate::image::{
     self, ArchiveError, Cache, Description, Fault, Image, ImageDigest, ImageError, ImageSource,
     LayoutError, Limits, ManifestError, Options,
     layer::{BlobError, LayerError},
-    tree::{Content, Node},
 };
-use images::{CONFIG, LAYER, MANIFEST, Store, digest, gzip, named, tar};
+use images::{CONFIG, LAYER, MANIFEST, Store, digest, gzip, named, tar, text};
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
@@ -54,17 +53,6 @@ fn for_platform(source: &str, platform: &str) -> Result<Image, ImageError> {
             ..Options::default()
         },
     )
-}
-
-#[track_caller]
-fn text(image: &Image, path: &str) -> String {
-    match image.tree.node(path.as_bytes()) {
-        Some(Node::File(file)) => match &file.content {
-            Content::Text(text) => String::from_utf8_lossy(text).into_owned(),
-            other => panic!("{path}: {other:?}"),
-        },
-        other => panic!("{path}: {other:?}"),
-    }
 }
 
 /// An image of two layers for amd64, of which the second replaces a file of the first.

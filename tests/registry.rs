@@ -26,11 +26,10 @@ use armorgate::{
         self, Fault, Image, ImageDigest, ImageError, ImageSource, Limits, Options,
         layer::{BlobError, LayerError},
         registry::{CredentialSource, HostPattern, RegistryError, RegistryOptions},
-        tree::{Content, Node},
     },
     tls,
 };
-use images::{Store, digest, tar};
+use images::{Store, digest, tar, text};
 use registry::{
     Access, NAME, PASSWORD, Registry, Request, Server, TokenService, answer, basic, pass_on, until,
 };
@@ -83,18 +82,6 @@ fn failure(result: Result<Image, ImageError>) -> (RegistryError, Fault) {
             error => panic!("{error:?}"),
         },
         error => panic!("{error:?}"),
-    }
-}
-
-/// The text of a file of an image.
-#[track_caller]
-fn text(image: &Image, path: &str) -> String {
-    match image.tree.node(path.as_bytes()) {
-        Some(Node::File(file)) => match &file.content {
-            Content::Text(text) => String::from_utf8_lossy(text).into_owned(),
-            other => panic!("{other:?}"),
-        },
-        other => panic!("{other:?}"),
     }
 }
 

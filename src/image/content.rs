@@ -2,8 +2,8 @@
 //! anything else that could be executed its first bytes.
 //!
 //! A file may be a script when somebody may execute it, when it starts with `#!`, or when its name or folder is one of
-//! those that shells source and supervisors read. Anything else can still be read by `sh FILE`: whoever meets that has no
-//! text, and must say so.
+//! those that shells source and supervisors read. Of scripts in languages that nobody here reads, the line that says so is
+//! enough. Anything else can still be read by `sh FILE`: whoever meets that has no text, and must say so.
 
 use std::{
     io::{self, Read},
@@ -84,7 +84,8 @@ impl Keeper {
         }
         let size = usize::try_from(size).unwrap_or(usize::MAX);
         let first = self.head.get(..TEXT_HEAD).unwrap_or(&self.head);
-        if size <= self.text && !first.contains(&0) && self.take(size) {
+        let is_wanted = size <= self.text && !first.contains(&0) && !is_foreign(first);
+        if is_wanted && self.take(size) {
             bytes.read_to_end(&mut self.head)?;
             return Ok(Content::Text(Arc::from(self.head.as_slice())));
         }
@@ -107,6 +108,23 @@ impl Keeper {
         }
     }
 }
+
+/// Whether a script is one of a language that is not looked into. What starts with `#!/bin/sh` and goes on in Python is
+/// none.
+fn is_foreign(first: &[u8]) -> bool {
+    let line = first
+        .split(|&byte| byte == b'\n')
+        .next()
+        .unwrap_or_default();
+    let words = line.split(|byte| !byte.is_ascii_alphabetic());
+    line.starts_with(b"#!") && words.into_iter().any(|word| FOREIGN.contains(&word))
+}
+
+/// Languages, as their interpreters are called.
+const FOREIGN: [&[u8]; 12] = [
+    b"Rscript", b"awk", b"escript", b"gawk", b"lua", b"node", b"perl", b"php", b"pwsh", b"python",
+    b"ruby", b"tclsh",
+];
 
 /// Nothing of a file's bytes.
 pub(crate) fn nothing() -> Content {
@@ -193,8 +211,28 @@ mod tests {
             };
             assert_eq!(&*kept, text.as_bytes(), "{path}");
         }
-        let script = keep("/usr/share/x", 0o644, b"#!/bin/sh\n");
-        assert!(matches!(script, Content::Text(_)));
+        for line in [
+            "#!/bin/sh",
+            "#! /usr/bin/env bash",
+            "#!/usr/bin/dumb-init /bin/sh",
+            "#!/command/execlineb -P",
+            "#!/bin/sh -c 'exec",
+        ] {
+            let script = keep(
+                "/usr/share/x",
+                0o644,
+                format!("{line}\npython\n").as_bytes(),
+            );
+            assert!(matches!(script, Content::Text(_)), "{line}");
+        }
+        for line in [
+            "#!/usr/bin/python3.12 -u\n",
+            "#!/usr/bin/env node\n",
+            "#!/usr/bin/perl",
+        ] {
+            let script = keep("/bin/x", 0o755, line.as_bytes());
+            assert_eq!(script, Content::Head(line.as_bytes().into()), "{line}");
+        }
         let nothing = Content::Head([].into());
         assert_eq!(keep("/usr/share/doc/x", 0o644, b"hello"), nothing);
         assert_eq!(keep("/etc/x.db", 0o644, b"a\0b"), nothing);

@@ -13,8 +13,7 @@ use super::{
     digest::{ImageDigest, shown},
     limits::Limits,
     manifest::{ACCEPTED, Descriptor, Document},
-    platform::Platform,
-    source::{Described, Documents, LayerBlob, Source, find},
+    source::{Documents, LayerBlob},
 };
 
 /// The annotation that names an image of a layout.
@@ -99,7 +98,7 @@ impl Layout {
     }
 
     /// A digest that was parsed leads to nowhere else.
-    fn blob(&self, digest: ImageDigest) -> PathBuf {
+    fn path(&self, digest: ImageDigest) -> PathBuf {
         self.folder.join("blobs/sha256").join(digest.hex())
     }
 
@@ -170,7 +169,7 @@ impl Documents for Layout {
     }
 
     fn document(&mut self, descriptor: &Descriptor) -> Result<Vec<u8>, ImageError> {
-        let path = self.blob(descriptor.digest);
+        let path = self.path(descriptor.digest);
         self.read(&path).map_err(|error| match error {
             LayoutError::Read { source, .. } if source.kind() == io::ErrorKind::NotFound => {
                 LayoutError::Missing {
@@ -182,19 +181,9 @@ impl Documents for Layout {
             error => error.into(),
         })
     }
-}
 
-impl Source for Layout {
-    fn describe(
-        &mut self,
-        wanted: Option<&Platform>,
-        limits: &Limits,
-    ) -> Result<Described, ImageError> {
-        find(self, wanted, limits)
-    }
-
-    fn open(&mut self, layer: &LayerBlob) -> Result<Box<dyn Read + '_>, ImageError> {
-        let path = self.blob(layer.key);
+    fn blob(&mut self, layer: &LayerBlob) -> Result<Box<dyn Read + '_>, ImageError> {
+        let path = self.path(layer.key);
         match open(&path) {
             Ok(file) => Ok(Box::new(file)),
             Err(error) if error.kind() == io::ErrorKind::NotFound => Err(LayoutError::Missing {

@@ -28,13 +28,30 @@ pub(crate) trait Source {
     fn open(&mut self, layer: &LayerBlob) -> Result<Box<dyn Read + '_>, ImageError>;
 }
 
-/// Something that holds documents by their digests. What it gives is checked by [`find`].
+/// Something that holds documents and blobs by their digests. What it gives is checked by who asks.
 pub(crate) trait Documents {
     /// What the name of the image leads to.
     fn root(&mut self) -> Result<(Descriptor, Vec<u8>), ImageError>;
 
     /// A document, or no more of it than its size.
     fn document(&mut self, descriptor: &Descriptor) -> Result<Vec<u8>, ImageError>;
+
+    /// Opens a layer's blob.
+    fn blob(&mut self, layer: &LayerBlob) -> Result<Box<dyn Read + '_>, ImageError>;
+}
+
+impl<D: Documents> Source for D {
+    fn describe(
+        &mut self,
+        wanted: Option<&Platform>,
+        limits: &Limits,
+    ) -> Result<Described, ImageError> {
+        find(self, wanted, limits)
+    }
+
+    fn open(&mut self, layer: &LayerBlob) -> Result<Box<dyn Read + '_>, ImageError> {
+        self.blob(layer)
+    }
 }
 
 /// What an image is made of.
@@ -58,7 +75,7 @@ pub(crate) struct LayerBlob {
 
 /// Finds the image for a platform: the best match of an index first, through indexes in indexes. An image that stands for
 /// itself is taken for whatever it is, unless a platform was asked for.
-pub(crate) fn find(
+fn find(
     from: &mut impl Documents,
     wanted: Option<&Platform>,
     limits: &Limits,

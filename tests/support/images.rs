@@ -13,7 +13,10 @@ use std::{
 };
 
 use anyhow::Result;
-use armorgate::image::ImageDigest;
+use armorgate::image::{
+    Image, ImageDigest,
+    tree::{Content, File, Node},
+};
 use flate2::{Compression, write::GzEncoder};
 use serde_json::{Value, json};
 use tar::{Builder, EntryType, Header};
@@ -116,4 +119,15 @@ pub(crate) fn named(mut described: Value, name: &str) -> Value {
 pub(crate) fn digest(described: &Value) -> ImageDigest {
     let text = described["digest"].as_str().unwrap_or_default();
     text.parse().unwrap_or_else(|_| ImageDigest::of(b""))
+}
+
+/// The text of a file of an image; of what is none, what it is.
+pub(crate) fn text(image: &Image, path: &str) -> String {
+    match image.tree.node(path.as_bytes()) {
+        Some(Node::File(File {
+            content: Content::Text(text),
+            ..
+        })) => String::from_utf8_lossy(text).into_owned(),
+        other => format!("{other:?}"),
+    }
 }

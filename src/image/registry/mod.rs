@@ -31,9 +31,8 @@ use super::{
     digest::ImageDigest,
     limits::Limits,
     manifest::{ACCEPTED, Descriptor},
-    platform::Platform,
     reference::RegistryReference,
-    source::{Described, Documents, LayerBlob, Source, find},
+    source::{Documents, LayerBlob},
 };
 
 /// How registries are reached.
@@ -269,18 +268,8 @@ impl Documents for Registry {
         let (_, body) = self.read_document(&path).map_err(Box::new)?;
         Ok(body)
     }
-}
 
-impl Source for Registry {
-    fn describe(
-        &mut self,
-        wanted: Option<&Platform>,
-        limits: &Limits,
-    ) -> Result<Described, ImageError> {
-        find(self, wanted, limits)
-    }
-
-    fn open(&mut self, layer: &LayerBlob) -> Result<Box<dyn Read + '_>, ImageError> {
+    fn blob(&mut self, layer: &LayerBlob) -> Result<Box<dyn Read + '_>, ImageError> {
         let path = format!("blobs/{}", layer.key);
         let (endpoint, answer) = self.ask_all(&path, &[]).map_err(Box::new)?;
         let size = layer.expected.size.unwrap_or(u64::MAX);

@@ -8,7 +8,7 @@
 use std::{collections::HashMap, hash::BuildHasher as _};
 
 use super::{
-    layer::{Entry, LayerTree, Name, Slot, Span},
+    layer::{Entry, LayerTree, Slot, Span},
     node::{File, Inode, Node},
     path::{clean, components, push, shown},
 };
@@ -104,7 +104,9 @@ pub(crate) enum Item {
 /// A layer's tree that grows entry by entry.
 #[derive(Debug)]
 pub(crate) struct LayerBuilder {
-    slots: Vec<Building>,
+    slots: Vec<Slot>,
+    /// The folder of each slot.
+    parents: Vec<u32>,
     names: Vec<u8>,
     /// Slots by folder and name. A key that another name has is counted up.
     index: HashMap<u64, u32>,
@@ -118,25 +120,18 @@ pub(crate) struct LayerBuilder {
     last: Option<(Vec<u8>, u32)>,
 }
 
-#[derive(Debug)]
-struct Building {
-    parent: u32,
-    name: Name,
-    hides: bool,
-    entry: Entry,
-}
-
 const ROOT: u32 = 0;
 
 impl LayerBuilder {
     pub(crate) fn new(limits: Limits) -> Self {
         Self {
-            slots: vec![Building {
-                parent: ROOT,
-                name: Name::default(),
+            slots: vec![Slot {
+                start: 0,
+                length: 0,
                 hides: false,
                 entry: Entry::Implied,
             }],
+            parents: vec![ROOT],
             names: Vec::new(),
             index: HashMap::new(),
             hasher: foldhash::fast::RandomState::default(),
@@ -211,59 +206,52 @@ impl LayerBuilder {
 
     /// The finished tree.
     pub(crate) fn finish(self) -> LayerTree {
-        drop(self.index);
-        let names = self.names;
-        // Slots by their folder, then by name. A slot that another took the place of is below no folder any more, or is
-        // told by standing in front of the one that did.
-        let mut order: Vec<u32> = (1..).take(self.slots.len().saturating_sub(1)).collect();
-        let of = |index: u32| {
-            usize::try_from(index)
-                .ok()
-                .and_then(|at| self.slots.get(at))
+        let Self {
+            mut slots,
+            parents,
+            mut names,
+            index,
+            inodes,
+            ..
+        } = self;
+        drop(index);
+        slots.shrink_to_fit();
+        names.shrink_to_fit();
+        // By folder, then by name. Of slots of one name the last one counts: the others were folders that it took the
+        // place of, and what is below those is below no folder any more.
+        let mut order: Vec<u32> = (1..).take(slots.len().saturating_sub(1)).collect();
+        let at = |index: u32| usize::try_from(index).unwrap_or(usize::MAX);
+        let key = |index: u32| {
+            let name = slots.get(at(index)).map(|slot| slot.name(&names));
+            (parents.get(at(index)), name)
         };
-        let key = |index: u32| of(index).map(|slot| (slot.parent, slot.name.of(&names), index));
-        order.sort_unstable_by(|&a, &b| key(a).cmp(&key(b)));
+        order.sort_unstable_by(|&a, &b| key(a).cmp(&key(b)).then(a.cmp(&b)));
         order.dedup_by(|later, earlier| {
-            let same = match (of(*later), of(*earlier)) {
-                (Some(later), Some(earlier)) => {
-                    later.parent == earlier.parent
-                        && later.name.of(&names) == earlier.name.of(&names)
-                }
-                _ => false,
-            };
-            if same {
+            let is_same = key(*later) == key(*earlier);
+            if is_same {
                 *earlier = *later;
             }
-            same
+            is_same
         });
-        let mut children = vec![Span::default(); self.slots.len()];
+        let mut children = vec![Span::default(); slots.len()];
         for (position, &index) in (0..).zip(&order) {
-            let parent =
-                of(index).and_then(|slot| children.get_mut(usize::try_from(slot.parent).ok()?));
-            if let Some(span) = parent {
+            let parent = parents.get(at(index)).copied().unwrap_or(ROOT);
+            let is_folder = slots
+                .get(at(parent))
+                .is_some_and(|slot| slot.entry.is_directory());
+            if let Some(span) = children.get_mut(at(parent)).filter(|_| is_folder) {
                 if span.length == 0 {
                     span.start = position;
                 }
-                span.length += 1;
+                span.length = span.length.saturating_add(1);
             }
         }
-        let slots = self.slots.into_iter().zip(children);
         LayerTree {
-            slots: slots
-                .map(|(slot, children)| Slot {
-                    name: slot.name,
-                    children: if slot.entry.is_directory() {
-                        children
-                    } else {
-                        Span::default()
-                    },
-                    hides: slot.hides,
-                    entry: slot.entry,
-                })
-                .collect(),
+            slots,
             names,
+            children,
             order,
-            inodes: self.inodes,
+            inodes,
         }
     }
 
@@ -460,12 +448,13 @@ impl LayerBuilder {
         }
         self.index.insert(key, index);
         self.names.extend_from_slice(name);
-        self.slots.push(Building {
-            parent,
-            name: Name { start, length },
+        self.slots.push(Slot {
+            start,
+            length,
             hides: false,
             entry,
         });
+        self.parents.push(parent);
         Ok(index)
     }
 
@@ -481,13 +470,15 @@ impl LayerBuilder {
     }
 
     fn is(&self, index: u32, parent: u32, name: &[u8]) -> bool {
-        let slot = usize::try_from(index)
-            .ok()
-            .and_then(|index| self.slots.get(index));
-        slot.is_some_and(|slot| slot.parent == parent && slot.name.of(&self.names) == name)
+        let index = usize::try_from(index).unwrap_or(usize::MAX);
+        self.parents.get(index) == Some(&parent)
+            && self
+                .slots
+                .get(index)
+                .is_some_and(|slot| slot.name(&self.names) == name)
     }
 
-    fn at(&mut self, index: u32) -> Option<&mut Building> {
+    fn at(&mut self, index: u32) -> Option<&mut Slot> {
         self.slots.get_mut(usize::try_from(index).ok()?)
     }
 

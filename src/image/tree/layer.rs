@@ -12,6 +12,8 @@ pub struct LayerTree {
     pub(super) slots: Vec<Slot>,
     /// All names, one behind the other.
     pub(super) names: Vec<u8>,
+    /// What stands below each slot: its part of `order`.
+    pub(super) children: Vec<Span>,
     /// The slots below each folder, sorted by name.
     pub(super) order: Vec<u32>,
     /// How many files there are: inodes are counted from 0.
@@ -21,13 +23,16 @@ pub struct LayerTree {
 /// A name in a layer.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) struct Slot {
-    pub(super) name: Name,
-    /// Its part of `order`.
-    pub(super) children: Span,
+    /// Its part of `names`.
+    pub(super) start: u32,
+    pub(super) length: u16,
     /// Whether what layers below have under this name is gone: an opaque folder, or one of a name that was also deleted.
     pub(super) hides: bool,
     pub(super) entry: Entry,
 }
+
+// An image has hundreds of thousands of them.
+const _: () = assert!(size_of::<Slot>() <= 48, "slots are small");
 
 /// What a layer has under a name.
 #[derive(Debug, PartialEq, Eq)]
@@ -40,13 +45,6 @@ pub(crate) enum Entry {
     Own(Node),
     /// Something that the layer deletes.
     Whiteout,
-}
-
-/// A part of `names`.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(crate) struct Name {
-    pub(super) start: u32,
-    pub(super) length: u16,
 }
 
 /// A part of a list.
@@ -74,26 +72,29 @@ impl LayerTree {
     }
 
     pub(super) fn name(&self, index: u32) -> &[u8] {
-        self.slot(index)
-            .map_or(&[], |slot| slot.name.of(&self.names))
+        self.slot(index).map_or(&[], |slot| slot.name(&self.names))
     }
 
-    pub(super) fn children(&self, slot: &Slot) -> &[u32] {
-        slot.children.of(&self.order)
+    pub(super) fn children(&self, index: u32) -> &[u32] {
+        let index = usize::try_from(index).unwrap_or(usize::MAX);
+        let span = self.children.get(index).copied();
+        span.unwrap_or_default().of(&self.order)
+    }
+}
+
+impl Slot {
+    pub(super) fn name<'a>(&self, names: &'a [u8]) -> &'a [u8] {
+        let span = Span {
+            start: self.start,
+            length: u32::from(self.length),
+        };
+        span.of(names)
     }
 }
 
 impl Entry {
     pub(super) fn is_directory(&self) -> bool {
         matches!(self, Self::Implied | Self::Own(Node::Directory { .. }))
-    }
-}
-
-impl Name {
-    pub(super) fn of(self, names: &[u8]) -> &[u8] {
-        let start = usize::try_from(self.start).unwrap_or(usize::MAX);
-        let end = start.saturating_add(usize::from(self.length));
-        names.get(start..end).unwrap_or_default()
     }
 }
 

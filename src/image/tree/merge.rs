@@ -4,10 +4,10 @@
 //! So a folder that a later layer makes a link is gone with all that was in it, and a link that it makes a folder leads
 //! nowhere any more.
 
-use std::{cmp::Ordering, sync::Arc};
+use std::{cmp::Ordering, collections::VecDeque, sync::Arc};
 
 use super::{
-    At, Place, ROOT, Tree, TreeError,
+    Place, ROOT, Tree, TreeError,
     layer::{Entry, LayerTree, Span},
     node::{Content, Node},
     path::shown,
@@ -20,10 +20,10 @@ impl Tree {
     pub(crate) fn empty() -> Self {
         Self {
             layers: Vec::new(),
+            starts: Vec::new(),
             places: vec![Place {
                 parent: ROOT,
-                name: At { layer: 0, slot: 0 },
-                node: At { layer: 0, slot: 0 },
+                slot: 0,
                 children: Span::default(),
             }],
             inodes: 0,
@@ -45,48 +45,68 @@ impl Tree {
 
     /// Puts a layer on top.
     pub(crate) fn add(&mut self, mut layer: LayerTree, limits: &Limits) -> Result<(), TreeError> {
-        let total = |layers: &[LayerTree]| layers.iter().map(LayerTree::len).sum::<usize>();
-        if total(&self.layers).saturating_add(layer.len()) > limits.entries {
-            return Err(TreeError::Entries(limits.entries));
+        let entries = || TreeError::Entries(limits.entries);
+        let total: usize = self.layers.iter().map(LayerTree::len).sum();
+        if total.saturating_add(layer.len()) > limits.entries {
+            return Err(entries());
         }
-        let number =
-            u16::try_from(self.layers.len()).map_err(|_| TreeError::Entries(limits.entries))?;
-        self.settle(&mut layer, limits);
-        let merged = Merge {
+        let start = u32::try_from(total).map_err(|_| entries())?;
+        self.settle(&mut layer, limits)?;
+        let merge = Merge {
             lower: self,
             upper: &layer,
-            number,
+            start,
             places: Vec::new(),
-            sources: Vec::new(),
+            pending: VecDeque::new(),
         };
-        self.places = merged.places()?;
+        self.places = merge.places();
+        self.starts.push(start);
+        // Only needed until here.
+        (layer.children, layer.order) = (Vec::new(), Vec::new());
         self.layers.push(layer);
         Ok(())
     }
 
-    /// Makes a layer's inodes unlike those below, and cuts texts that are too many.
-    fn settle(&mut self, layer: &mut LayerTree, limits: &Limits) {
+    /// Makes a layer's inodes unlike those below, cuts texts that are too many, and gives it the files of layers below that
+    /// it has other names for: unpackers that write all layers into one folder can do that.
+    fn settle(&mut self, layer: &mut LayerTree, limits: &Limits) -> Result<(), TreeError> {
         for slot in &mut layer.slots {
-            let Entry::Own(Node::File(file)) = &mut slot.entry else {
-                continue;
-            };
-            file.inode.0 = file.inode.0.saturating_add(self.inodes);
-            if let Content::Head(bytes) | Content::Text(bytes) = &file.content {
-                let texts = self.texts.saturating_add(bytes.len());
-                if texts > limits.texts {
-                    file.content = Content::Head(Arc::default());
-                } else {
-                    self.texts = texts;
+            let name = slot.name(&layer.names);
+            match &mut slot.entry {
+                Entry::Own(Node::File(file)) => {
+                    file.inode.0 = file.inode.0.saturating_add(self.inodes);
+                    let (Content::Head(bytes) | Content::Text(bytes)) = &file.content else {
+                        continue;
+                    };
+                    let texts = self.texts.saturating_add(bytes.len());
+                    if texts > limits.texts {
+                        file.content = Content::Head(Arc::default());
+                    } else {
+                        self.texts = texts;
+                    }
                 }
+                Entry::Borrowed(path) => {
+                    let (name, target) = (shown(name), shown(path));
+                    slot.entry = match self.node(path) {
+                        Some(Node::Directory { .. }) => {
+                            return Err(TreeError::HardLinkToFolder { name, target });
+                        }
+                        Some(node) => Entry::Own(node.clone()),
+                        None => return Err(TreeError::HardLink { name, target }),
+                    };
+                }
+                _ => {}
             }
         }
         self.inodes = self.inodes.saturating_add(layer.inodes);
+        Ok(())
     }
 }
 
-/// Where a folder of the merged tree has its children from.
+/// A folder of the merged tree whose children are not there yet.
 #[derive(Clone, Copy)]
-struct Sources {
+struct Pending {
+    place: u32,
     lower: Option<u32>,
     upper: Option<u32>,
 }
@@ -94,119 +114,81 @@ struct Sources {
 struct Merge<'a> {
     lower: &'a Tree,
     upper: &'a LayerTree,
-    number: u16,
+    /// Where the layer's slots start when those of all layers are counted.
+    start: u32,
     places: Vec<Place>,
-    sources: Vec<Sources>,
+    pending: VecDeque<Pending>,
 }
 
 impl Merge<'_> {
     /// Folder by folder, those nearest to the root first.
-    fn places(mut self) -> Result<Vec<Place>, TreeError> {
-        let hides = self.upper.slot(0).is_some_and(|root| root.hides);
-        let name = At { layer: 0, slot: 0 };
-        self.place(ROOT, name, Some(ROOT), Some(0), hides)?;
-        let mut index = 0;
-        while let Some(&sources) = self.sources.get(index) {
-            let parent = u32::try_from(index).unwrap_or(u32::MAX);
-            let start = u32::try_from(self.places.len()).unwrap_or(u32::MAX);
-            self.children(parent, sources)?;
-            let end = u32::try_from(self.places.len()).unwrap_or(u32::MAX);
-            if let Some(place) = self.places.get_mut(index) {
-                place.children = Span {
-                    start,
-                    length: end.saturating_sub(start),
-                };
+    fn places(mut self) -> Vec<Place> {
+        self.place(ROOT, Some(ROOT), Some(0));
+        while let Some(folder) = self.pending.pop_front() {
+            let start = self.next();
+            self.children(folder);
+            let length = self.next().saturating_sub(start);
+            let at = usize::try_from(folder.place).unwrap_or(usize::MAX);
+            if let Some(place) = self.places.get_mut(at) {
+                place.children = Span { start, length };
             }
-            index += 1;
         }
-        Ok(self.places)
+        self.places.shrink_to_fit();
+        self.places
     }
 
-    fn children(&mut self, parent: u32, sources: Sources) -> Result<(), TreeError> {
+    /// The next place. There are no more of them than slots, which are counted in 32 bits.
+    fn next(&self) -> u32 {
+        u32::try_from(self.places.len()).unwrap_or(u32::MAX)
+    }
+
+    fn children(&mut self, folder: Pending) {
         let (lower, upper) = (self.lower, self.upper);
-        let span = sources.lower.and_then(|index| lower.place(index));
+        let span = folder.lower.and_then(|index| lower.place(index));
         let span = span.map_or(Span::default(), |place| place.children);
         let mut below = (span.start..).zip(span.of(&lower.places)).peekable();
-        let slots = sources.upper.and_then(|index| upper.slot(index));
-        let slots = slots.map_or(&[][..], |slot| upper.children(slot));
+        let slots = folder.upper.map_or(&[][..], |index| upper.children(index));
         let mut above = slots.iter().copied().peekable();
         loop {
             let order = match (below.peek(), above.peek()) {
                 (Some((_, place)), Some(&slot)) => lower.name_of(place).cmp(upper.name(slot)),
                 (Some(_), None) => Ordering::Less,
                 (None, Some(_)) => Ordering::Greater,
-                (None, None) => return Ok(()),
+                (None, None) => return,
             };
             let from_below = if order.is_le() { below.next() } else { None };
             let from_above = if order.is_ge() { above.next() } else { None };
-            let name = match (from_above, from_below) {
-                (Some(slot), _) => At {
-                    layer: self.number,
-                    slot,
-                },
-                (None, Some((_, place))) => place.name,
-                (None, None) => return Ok(()),
-            };
-            let hides = from_above.and_then(|slot| upper.slot(slot));
-            let hides = hides.is_some_and(|slot| slot.hides);
-            self.place(
-                parent,
-                name,
-                from_below.map(|(index, _)| index),
-                from_above,
-                hides,
-            )?;
+            self.place(folder.place, from_below.map(|(index, _)| index), from_above);
         }
     }
 
     /// What a name stands for, of what is below and above.
-    fn place(
-        &mut self,
-        parent: u32,
-        name: At,
-        lower: Option<u32>,
-        upper: Option<u32>,
-        hides: bool,
-    ) -> Result<(), TreeError> {
+    fn place(&mut self, parent: u32, lower: Option<u32>, upper: Option<u32>) {
         let below = lower.and_then(|index| self.lower.place(index));
-        let slot = upper.and_then(|slot| self.upper.slot(slot));
-        let own = At {
-            layer: self.number,
-            slot: upper.unwrap_or(0),
+        let above = upper.and_then(|slot| self.upper.slot(slot));
+        let is_folder_below =
+            below.is_some_and(|place| matches!(self.lower.node_of(place), Node::Directory { .. }));
+        let is_folder_above = above.is_none_or(|slot| slot.entry.is_directory());
+        let hides = above.is_some_and(|slot| slot.hides);
+        let is_joined = is_folder_below && is_folder_above && !hides;
+        let slot = match (above.map(|slot| &slot.entry), below, upper) {
+            (Some(Entry::Whiteout), ..) | (None, None, _) | (Some(_), _, None) => return,
+            (None, Some(below), _) => below.slot,
+            (Some(Entry::Implied), Some(below), _) if is_joined => below.slot,
+            (Some(_), _, Some(upper)) => self.start.saturating_add(upper),
         };
-        let is_joined = !hides
-            && below
-                .is_some_and(|place| matches!(self.lower.node_of(place), Node::Directory { .. }))
-            && slot.is_none_or(|slot| slot.entry.is_directory());
-        let node = match (slot.map(|slot| &slot.entry), below) {
-            (Some(Entry::Whiteout), _) | (None, None) => return Ok(()),
-            (None, Some(below)) => below.node,
-            (Some(Entry::Implied), Some(below)) if is_joined => below.node,
-            (Some(Entry::Borrowed(path)), _) => self.borrowed(name, path)?,
-            (Some(Entry::Implied | Entry::Own(_)), _) => own,
-        };
+        let place = self.next();
         self.places.push(Place {
             parent,
-            name,
-            node,
+            slot,
             children: Span::default(),
         });
-        self.sources.push(Sources {
-            lower: lower.filter(|_| is_joined),
-            upper,
-        });
-        Ok(())
-    }
-
-    /// A file of the layers below that gets another name. Unpackers that write all layers into one folder can do that.
-    fn borrowed(&self, name: At, path: &[u8]) -> Result<At, TreeError> {
-        let (name, target) = (shown(self.upper.name(name.slot)), shown(path));
-        match self.lower.literal(path) {
-            Some(place) if matches!(self.lower.node_of(place), Node::Directory { .. }) => {
-                Err(TreeError::HardLinkToFolder { name, target })
-            }
-            Some(place) => Ok(place.node),
-            None => Err(TreeError::HardLink { name, target }),
+        if is_joined || above.is_some() && is_folder_above {
+            self.pending.push_back(Pending {
+                place,
+                lower: lower.filter(|_| is_joined),
+                upper,
+            });
         }
     }
 }

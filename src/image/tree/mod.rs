@@ -21,7 +21,7 @@ pub use sample::TreeBuilder;
 
 use self::{
     build::MAX_LINKS,
-    layer::{Entry, Span},
+    layer::{Entry, Slot, Span},
     path::{components, push},
 };
 
@@ -29,6 +29,8 @@ use self::{
 #[derive(Debug)]
 pub struct Tree {
     layers: Vec<LayerTree>,
+    /// Where each layer's slots start when those of all layers are counted.
+    starts: Vec<u32>,
     /// The root is the first; those below one folder stand together, sorted by name.
     places: Vec<Place>,
     /// How many files there are: the next layer's inodes are counted from here.
@@ -41,17 +43,10 @@ pub struct Tree {
 #[derive(Clone, Copy, Debug)]
 struct Place {
     parent: u32,
-    name: At,
-    node: At,
+    /// Of the slots of all layers, counted through them.
+    slot: u32,
     /// Its part of `places`.
     children: Span,
-}
-
-/// A slot of a layer.
-#[derive(Clone, Copy, Debug)]
-struct At {
-    layer: u16,
-    slot: u32,
 }
 
 /// Where a path leads to when links are followed.
@@ -211,19 +206,23 @@ impl Tree {
     }
 
     fn name_of(&self, place: &Place) -> &[u8] {
-        let layer = self.layers.get(usize::from(place.name.layer));
-        layer.map_or(&[], |layer| layer.name(place.name.slot))
+        let found = self.slot(place);
+        found.map_or(&[], |(layer, slot)| slot.name(&layer.names))
     }
 
     fn node_of(&self, place: &Place) -> &Node {
-        let layer = self.layers.get(usize::from(place.node.layer));
-        match layer.and_then(|layer| layer.slot(place.node.slot)) {
-            Some(slot) => match &slot.entry {
-                Entry::Own(node) => node,
-                _ => &IMPLIED,
-            },
-            None => &IMPLIED,
+        match self.slot(place).map(|(_, slot)| &slot.entry) {
+            Some(Entry::Own(node)) => node,
+            _ => &IMPLIED,
         }
+    }
+
+    fn slot(&self, place: &Place) -> Option<(&LayerTree, &Slot)> {
+        let number = self.starts.partition_point(|&start| start <= place.slot);
+        let number = number.checked_sub(1)?;
+        let layer = self.layers.get(number)?;
+        let slot = place.slot.checked_sub(*self.starts.get(number)?)?;
+        Some((layer, layer.slot(slot)?))
     }
 
     /// The path of a place.

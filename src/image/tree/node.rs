@@ -54,7 +54,8 @@ pub struct Inode(pub(crate) u32);
 pub enum Content {
     /// A compiled program or library.
     Elf(Elf),
-    /// The first bytes of what may be executed but is no text, or is too large a one; nothing of any other file.
+    /// The first bytes, up to 256, of what may be executed but is no text, too large a one, or a script of a language that
+    /// is not looked into: its `#!` line is in them. Nothing of any other file.
     Head(Arc<[u8]>),
     /// The whole text.
     Text(Arc<[u8]>),

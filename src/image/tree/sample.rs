@@ -1,6 +1,6 @@
 //! Trees of a few files, for trying out what is decided on them.
 
-use super::{Item, LayerBuilder, Node, Tree, TreeError, node::File};
+use super::{Item, LayerBuilder, LayerTree, Node, Tree, TreeError, node::File};
 use crate::image::{content, limits::Limits};
 
 /// A tree that is written down file by file. Folders that are missing come by themselves.
@@ -44,6 +44,11 @@ impl TreeBuilder {
 
     /// The tree.
     pub fn build(self) -> Result<Tree, TreeError> {
+        Tree::from_layers([self.layer()?], &Limits::default())
+    }
+
+    /// The tree as that of a layer.
+    pub(super) fn layer(self) -> Result<LayerTree, TreeError> {
         let limits = Limits::default();
         let mut layer = LayerBuilder::new(limits);
         let mut keeper = content::Keeper::new(&limits);
@@ -62,7 +67,7 @@ impl TreeBuilder {
             };
             layer.add(&path, item)?;
         }
-        Tree::from_layers([layer.finish()], &limits)
+        Ok(layer.finish())
     }
 
     fn with(mut self, path: &[u8], sample: Sample) -> Self {

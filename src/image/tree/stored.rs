@@ -5,7 +5,7 @@ use std::sync::Arc;
 use serde::{Deserialize, Serialize};
 
 use super::{
-    layer::{Entry, LayerTree, Name, Slot, Span},
+    layer::{Entry, LayerTree, Slot, Span},
     node::{Content, Elf, ElfKind, File, Inode, Linkage, Node},
 };
 
@@ -57,9 +57,10 @@ enum StoredKind {
 impl LayerTree {
     /// The tree as bytes. Nothing when there is no memory for them.
     pub(crate) fn to_bytes(&self) -> Option<Vec<u8>> {
-        let slots = self.slots.iter().map(|slot| StoredSlot {
-            name: slot.name.length,
-            children: (slot.children.start, slot.children.length),
+        let slots = self.slots.iter().zip(&self.children);
+        let slots = slots.map(|(slot, children)| StoredSlot {
+            name: slot.length,
+            children: (children.start, children.length),
             hides: slot.hides,
             entry: stored(&slot.entry),
         });
@@ -80,16 +81,15 @@ impl LayerTree {
         }
         let mut start = 0_u32;
         let mut slots = Vec::with_capacity(stored.slots.len());
+        let mut children = Vec::with_capacity(stored.slots.len());
         for slot in stored.slots {
+            children.push(Span {
+                start: slot.children.0,
+                length: slot.children.1,
+            });
             slots.push(Slot {
-                name: Name {
-                    start,
-                    length: slot.name,
-                },
-                children: Span {
-                    start: slot.children.0,
-                    length: slot.children.1,
-                },
+                start,
+                length: slot.name,
                 hides: slot.hides,
                 entry: loaded(slot.entry),
             });
@@ -98,6 +98,7 @@ impl LayerTree {
         let tree = Self {
             slots,
             names: stored.names.to_vec(),
+            children,
             order: stored.order,
             inodes: stored.inodes,
         };
@@ -112,11 +113,8 @@ impl LayerTree {
             let seen = usize::try_from(index).ok().and_then(|at| seen.get_mut(at));
             index != 0 && seen.is_some_and(|seen| !std::mem::replace(seen, true))
         };
-        !self.slots.is_empty()
-            && self
-                .slots
-                .iter()
-                .all(|slot| self.children(slot).iter().all(|&child| is_new(child)))
+        let slots = u32::try_from(self.slots.len()).unwrap_or(0);
+        slots > 0 && (0..slots).all(|slot| self.children(slot).iter().all(|&child| is_new(child)))
     }
 }
 
@@ -215,8 +213,8 @@ mod tests {
             .hard_link("/bin/again", "/bin/me")
             .link("/l", "bin")
             .file("/d/.wh.x", 0, "")
-            .build();
-        tree.unwrap().layers.pop().unwrap()
+            .layer();
+        tree.unwrap()
     }
 
     #[test]
@@ -233,10 +231,12 @@ mod tests {
     fn circles_are_no_tree() {
         let mut tree = sample();
         let folder = tree
-            .slots
+            .children
             .iter()
-            .position(|slot| slot.children.length > 0 && slot.name.length > 0);
-        let start = tree.slots[folder.unwrap()].children.start;
+            .skip(1)
+            .position(|children| children.length > 0);
+        let folder = folder.map(|position| position + 1);
+        let start = tree.children[folder.unwrap()].start;
         tree.order[usize::try_from(start).unwrap()] = u32::try_from(folder.unwrap()).unwrap();
         assert_eq!(LayerTree::from_bytes(&tree.to_bytes().unwrap()), None);
     }
