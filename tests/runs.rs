@@ -46,6 +46,8 @@ struct Subject {
     /// A command that has to fail for want of permission to run [`Self::unlisted`].
     attempt: &'static [&'static str],
     unlisted: &'static str,
+    /// One of the list that nothing works without.
+    needs: Option<&'static str>,
 }
 
 /// One entry of a layer.
@@ -136,6 +138,7 @@ fn redis() -> Subject {
         answer: "PONG",
         attempt: &["sh", "-c", "exec /usr/bin/uname"],
         unlisted: "/usr/bin/uname",
+        needs: Some("/usr/bin/find"),
     }
 }
 
@@ -170,6 +173,7 @@ fn nginx() -> Subject {
         answer: "served",
         attempt: &["sh", "-c", "exec /usr/bin/uname"],
         unlisted: "/usr/bin/uname",
+        needs: Some("/usr/bin/find"),
     }
 }
 
@@ -195,6 +199,7 @@ fn busybox() -> Result<Subject> {
         answer: "served",
         attempt: &["sh", "-c", "exec /bin/uname"],
         unlisted: "/bin/uname",
+        needs: Some("/bin/httpd"),
     })
 }
 
@@ -216,6 +221,7 @@ fn scratch() -> Result<Subject> {
         answer: "served",
         attempt: &["/server", "run", "/another"],
         unlisted: "/another",
+        needs: None,
     })
 }
 
@@ -226,6 +232,8 @@ struct Prepared {
     layers: Vec<(String, PathBuf)>,
     profile: String,
     text: String,
+    /// The same profile, by another name, without what is needed.
+    lacking: String,
 }
 
 impl Prepared {
@@ -268,7 +276,14 @@ impl Prepared {
         let mut lines = text.lines();
         let profile = lines.find_map(|line| line.strip_prefix("profile ")?.split(' ').next());
         let profile = profile.context("a profile has a name")?.to_owned();
+        let mut lacks = text.replace(&profile, &lacking(subject.name));
+        if let Some(needed) = subject.needs {
+            let rule = format!("    \"{needed}\" ix,\n");
+            ensure!(text.contains(&rule), "{needed} is not listed:\n{text}");
+            lacks = lacks.replace(&rule, "");
+        }
         Ok(Self {
+            lacking: lacks,
             subject,
             layers,
             profile,
@@ -292,15 +307,8 @@ impl Prepared {
                 "set -e; mkdir -p {BUNDLE}/rootfs; mount -t tmpfs none {BUNDLE}/rootfs; {}",
                 unpack.join("; ")
             )),
-            GuestCommand::Write {
-                path: format!("{BUNDLE}/config.json"),
-                content: self.bundle().to_string().into_bytes(),
-                mode: 0o644,
-                user: 0,
-            },
-            shell(format!(
-                "runc run --detach --bundle {BUNDLE} --pid-file /{name}.pid {name} </dev/null >/{name}.log 2>&1 || cat /{name}.log"
-            )),
+            self.bundle(&self.profile),
+            shell(self.start()),
             shell(until(
                 60,
                 &format!(
@@ -327,14 +335,45 @@ impl Prepared {
                 &format!("runc state {name}; cat /{name}.log"),
             )),
             GuestCommand::Log,
+            GuestCommand::Load {
+                text: self.lacking.clone(),
+            },
+            self.bundle(&lacking(name)),
+            shell(self.starve()),
             shell(format!(
                 "runc delete --force {name}; umount {BUNDLE}/rootfs"
             )),
         ]
     }
 
+    /// Starts a container from the bundle. Its output goes to a file: who asks is not to wait for its end.
+    fn start(&self) -> String {
+        let name = self.subject.name;
+        format!(
+            "runc run --detach --bundle {BUNDLE} --pid-file /{name}.pid {name} </dev/null >/{name}.log 2>&1 \
+             || {{ cat /{name}.log; exit 1; }}"
+        )
+    }
+
+    /// Starts it again under the profile that lacks a program, until the kernel has told of it.
+    fn starve(&self) -> String {
+        let Subject { name, needs, .. } = self.subject;
+        let Some(needed) = needs else {
+            return String::new();
+        };
+        let told = format!(
+            "dmesg | grep 'DENIED.*\"{}\".*\"{needed}\"' && exit",
+            lacking(name)
+        );
+        format!(
+            "runc delete --force {name}; {}; {}",
+            self.start(),
+            until(60, &told, &format!("cat /{name}.log"))
+        )
+    }
+
     /// What a container runtime tells runc, by `config.json`: namespaces, mounts and capabilities are those of a plain container.
-    fn bundle(&self) -> Value {
+    fn bundle(&self, profile: &str) -> GuestCommand {
         let config = &self.subject.config;
         let words = |key: &str| {
             let words = config.get(key).and_then(Value::as_array);
@@ -349,14 +388,14 @@ impl Prepared {
         let namespaces =
             ["ipc", "mount", "network", "pid", "uts"].map(|kind| json!({ "type": kind }));
         let mount = |target: &str, kind: &str, options: &[&str]| json!({ "destination": target, "type": kind, "source": kind, "options": options });
-        json!({
+        let bundle = json!({
             "ociVersion": "1.0.2",
             "process": {
                 "user": { "uid": 0, "gid": 0 },
                 "args": command,
                 "env": words("Env"),
                 "cwd": config.get("WorkingDir").and_then(Value::as_str).unwrap_or("/"),
-                "apparmorProfile": self.profile,
+                "apparmorProfile": profile,
                 "capabilities": {
                     "bounding": CAPABILITIES, "effective": CAPABILITIES, "permitted": CAPABILITIES,
                 },
@@ -376,7 +415,13 @@ impl Prepared {
                 "maskedPaths": ["/proc/kcore", "/proc/keys", "/proc/timer_list", "/sys/firmware"],
                 "readonlyPaths": ["/proc/bus", "/proc/fs", "/proc/irq", "/proc/sys", "/proc/sysrq-trigger"],
             },
-        })
+        });
+        GuestCommand::Write {
+            path: format!("{BUNDLE}/config.json"),
+            content: bundle.to_string().into_bytes(),
+            mode: 0o644,
+            user: 0,
+        }
     }
 
     /// Judges what the guest answered to [`Self::life`].
@@ -394,6 +439,9 @@ impl Prepared {
             told,
             stopped,
             ended,
+            loaded,
+            _,
+            starved,
             _,
         ] = answers
         else {
@@ -437,6 +485,8 @@ impl Prepared {
                 let denials = denials(log);
                 ensure!(denials.is_empty(), "denied while {when}: {denials:?}");
             }
+            ensure!(matches!(loaded, GuestAnswer::Done(_)), "{loaded:?}");
+            succeeded("seeing the lack of a program", starved)?;
             let denials = denials(refused);
             let is_expected = |line: &&str| {
                 let parts = [
@@ -471,6 +521,11 @@ fn until(seconds: u32, attempt: &str, failed: &str) -> String {
     format!(
         "end=$(($(date +%s) + {seconds})); while [ $(date +%s) -lt $end ]; do {attempt}; sleep 0.1; done; {failed}; exit 1"
     )
+}
+
+/// What the profile is called that lacks what is needed: who sees no denial in a container's life has to see that one.
+fn lacking(name: &str) -> String {
+    format!("lacking-{name}")
 }
 
 fn quoted(words: &[&str]) -> String {
