@@ -32,6 +32,8 @@ pub(crate) enum GuestCommand {
     },
     /// Loads a policy that is compiled already.
     Replace { policy: Vec<u8> },
+    /// Runs a script of the guest's shell, confined by nothing. Who lives longer than it must not keep its output open.
+    Shell { script: String },
     /// Writes a file with this mode and owner.
     Write {
         path: String,
@@ -234,6 +236,7 @@ impl GuestCommand {
                 words
             }
             Self::Replace { policy } => vec![b"replace".to_vec(), policy.clone()],
+            Self::Shell { script } => strings(&["shell", script]),
             Self::Write {
                 path,
                 content,
@@ -321,7 +324,7 @@ impl GuestAnswer {
         let mut word = || words.next().with_context(|| format!("cut off: {line}"));
         Ok(match word()? {
             "done" => Self::Done(text(word()?)?),
-            "ended" => {
+            "ended" | "shell" => {
                 let status: i32 = word()?.parse()?;
                 Self::Ended {
                     status: (status % 128 == 0).then_some(status >> 8),

@@ -69,11 +69,21 @@ impl Machine {
         policies: &[(&str, &str)],
         script: &[GuestCommand],
     ) -> Result<Vec<GuestAnswer>> {
+        Self::run_with(kernel, &[], policies, script)
+    }
+
+    /// The same, in a guest that has these files of this machine too: where, without the first `/`, and from where.
+    pub(crate) fn run_with(
+        kernel: Kernel,
+        files: &[(String, PathBuf)],
+        policies: &[(&str, &str)],
+        script: &[GuestCommand],
+    ) -> Result<Vec<GuestAnswer>> {
         let loads = policies.iter().map(|(_, text)| GuestCommand::Load {
             text: (*text).to_owned(),
         });
         let script: Vec<GuestCommand> = loads.chain(script.iter().cloned()).collect();
-        let mut answers = Self::new(kernel)?.boot(&script)?;
+        let mut answers = Self::new(kernel, files)?.boot(&script)?;
         let rest = answers.split_off(policies.len());
         for ((name, _), answer) in policies.iter().zip(answers) {
             if let GuestAnswer::Failed(error) = answer {
@@ -83,7 +93,7 @@ impl Machine {
         Ok(rest)
     }
 
-    fn new(kernel: Kernel) -> Result<Self> {
+    fn new(kernel: Kernel, files: &[(String, PathBuf)]) -> Result<Self> {
         let kernels = from_setup("ARMORGATE_TEST_KERNELS")?;
         let parser = from_setup("ARMORGATE_TEST_PARSERS")?.join(kernel.parser());
         let guest = guest()?;
@@ -100,6 +110,9 @@ impl Machine {
             archive.add_folder(&format!("r/{folder}"))?;
         }
         add_parser(&mut archive, &parser)?;
+        for (path, file) in files {
+            archive.add_copy(&format!("r/{path}"), file)?;
+        }
         Ok(Self {
             kernel: kernels.join(kernel.to_string()).join("vmlinuz"),
             archive: archive.finish()?,
