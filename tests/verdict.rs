@@ -1,11 +1,10 @@
 //! Every decision rule, by example: runs the cases of `tests/corpus/verdict/*.toml`.
 
-#![expect(clippy::print_stderr, reason = "a broken corpus must say so")]
+#[path = "support/corpus.rs"]
+mod corpus;
 
 use std::{
     collections::{BTreeMap, HashMap},
-    fs,
-    path::Path,
     process::ExitCode,
     sync::Arc,
 };
@@ -18,7 +17,6 @@ use armorgate::{
         Kind, Mode, NodeDefaults, NodeRuntime, Policy, Profiles, Standard, Workload, review,
     },
 };
-use libtest_mimic::{Arguments, Failed, Trial};
 use serde::Deserialize;
 
 /// A case of the corpus.
@@ -50,11 +48,6 @@ struct Case {
     /// `subject: reason (field)`, with ` inherited` behind it, in order.
     #[serde(default)]
     findings: Vec<String>,
-}
-
-#[derive(Deserialize)]
-struct File {
-    case: Vec<Case>,
 }
 
 fn pod() -> String {
@@ -91,39 +84,7 @@ impl Profiles for Relations {
 }
 
 fn main() -> ExitCode {
-    match cases() {
-        Ok(cases) => {
-            let trials = cases.into_iter().map(|(file, case)| {
-                let name = format!("{file}: {}", case.name);
-                Trial::test(name, move || {
-                    run(&case).map_err(|error| Failed::from(format!("{error:#}")))
-                })
-            });
-            libtest_mimic::run(&Arguments::from_args(), trials.collect()).exit_code()
-        }
-        Err(error) => {
-            eprintln!("the corpus cannot be read: {error:#}");
-            ExitCode::from(101)
-        }
-    }
-}
-
-fn cases() -> Result<Vec<(String, Case)>> {
-    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/corpus/verdict");
-    let mut cases = Vec::new();
-    for entry in fs::read_dir(folder)? {
-        let path = entry?.path();
-        let name = path
-            .file_stem()
-            .context("a name")?
-            .to_string_lossy()
-            .into_owned();
-        let file: File =
-            toml::from_str(&fs::read_to_string(&path)?).with_context(|| name.clone())?;
-        cases.extend(file.case.into_iter().map(|case| (name.clone(), case)));
-    }
-    ensure!(!cases.is_empty(), "it is empty");
-    Ok(cases)
+    corpus::main("verdict", 90, |case: &Case| &case.name, run)
 }
 
 fn run(case: &Case) -> Result<()> {
