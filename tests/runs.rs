@@ -441,7 +441,7 @@ impl Prepared {
             ended,
             loaded,
             _,
-            starved,
+            lacking,
             _,
         ] = answers
         else {
@@ -486,7 +486,7 @@ impl Prepared {
                 ensure!(denials.is_empty(), "denied while {when}: {denials:?}");
             }
             ensure!(matches!(loaded, GuestAnswer::Done(_)), "{loaded:?}");
-            succeeded("seeing the lack of a program", starved)?;
+            succeeded("seeing the lack of a program", lacking)?;
             let denials = denials(refused);
             let is_expected = |line: &&str| {
                 let parts = [

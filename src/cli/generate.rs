@@ -302,7 +302,7 @@ fn called(source: &ImageSource) -> Slug {
     match source {
         ImageSource::DockerArchive {
             name: Some(name), ..
-        } => Slug::of_image(&name.to_string()),
+        } => Slug::of_image(name),
         ImageSource::DockerArchive { file, .. } => stem(file),
         ImageSource::OciLayout { folder, .. } => stem(folder),
         ImageSource::Registry(reference) => Slug::of_image(&reference.to_string()),

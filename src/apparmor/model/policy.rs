@@ -25,7 +25,7 @@ impl Policy {
     /// The profile with a full name (`parent//child`), without its namespace: the first of them.
     #[must_use]
     pub fn profile(&self, name: &[u8]) -> Option<&Profile> {
-        self.from_name(name)
+        self.since(name)
             .next()
             .filter(|profile| profile.name == name)
     }
@@ -34,10 +34,10 @@ impl Policy {
     pub fn family<'a>(&'a self, name: &'a [u8]) -> impl Iterator<Item = &'a Profile> + 'a {
         let below = [name, b"//"].concat();
         let named = self
-            .from_name(name)
+            .since(name)
             .take_while(move |profile| profile.name == name);
         // Other names stand between a name and those below it: `web-x` is less than `web//x`.
-        let inside = self.from_name(&below).take_while(move |profile| {
+        let inside = self.since(&below).take_while(move |profile| {
             profile
                 .name
                 .strip_prefix(name)
@@ -47,7 +47,7 @@ impl Policy {
     }
 
     /// Profiles in the order of their names, from a name on.
-    fn from_name<'a>(&'a self, name: &[u8]) -> impl Iterator<Item = &'a Profile> + use<'a> {
+    fn since<'a>(&'a self, name: &[u8]) -> impl Iterator<Item = &'a Profile> + use<'a> {
         let named = |&index: &usize| self.profiles.get(index);
         let first = self
             .by_name

@@ -66,25 +66,24 @@ impl<'a> Difference<'a, '_> {
         }
         let limit = self.limit.saturating_sub(self.witnesses.len());
         let beyond = known.1.and_then(|known| known.beyond.as_ref());
-        let found = match beyond.filter(|_| mine.is_everything()) {
-            Some(beyond) => beyond.iter().take(limit).cloned().collect(),
-            None => {
-                let search = Search {
-                    domain: &domain,
-                    names,
-                    bits: mask,
-                    early: query.early,
-                    // Of the other classes a side permits little.
-                    second_is: match known.1.and_then(|known| known.guarantees.as_ref()) {
-                        Some(guarantees) => Breadth::Known(guarantees),
-                        None if is_file => Breadth::Wide,
-                        None => Breadth::Narrow,
-                    },
-                    limit,
-                };
-                differences(&mut mine, &mut theirs, &search, budget)
-                    .and_then(|found| preferred(query, (&mut mine, &mut theirs), found, budget))?
-            }
+        let found = if let Some(beyond) = beyond.filter(|_| mine.is_everything()) {
+            beyond.iter().take(limit).cloned().collect()
+        } else {
+            let search = Search {
+                domain: &domain,
+                names,
+                bits: mask,
+                early: query.early,
+                // Of the other classes a side permits little.
+                second_is: match known.1.and_then(|known| known.guarantees.as_ref()) {
+                    Some(guarantees) => Breadth::Known(guarantees),
+                    None if is_file => Breadth::Wide,
+                    None => Breadth::Narrow,
+                },
+                limit,
+            };
+            differences(&mut mine, &mut theirs, &search, budget)
+                .and_then(|found| preferred(query, (&mut mine, &mut theirs), found, budget))?
         };
         for found in found {
             // A rule that lacks a denial is told of once, by what can be done to the file itself.
