@@ -18,7 +18,7 @@ pub(super) enum Content {
         back: String,
     },
     /// Lines of a profile.
-    Rules(usize, Box<dyn Fn(usize) -> String>),
+    Rules(usize, Box<dyn Fn(usize) -> String + Send>),
     /// Zeros, so many.
     Sparse(u64),
     Text(Vec<u8>),
@@ -96,7 +96,7 @@ pub(super) fn repeated(front: &str, middle: &str, count: usize, back: &str) -> C
 }
 
 /// A profile of one rule after the other.
-pub(super) fn rules(count: usize, rule: impl Fn(usize) -> String + 'static) -> Content {
+pub(super) fn rules(count: usize, rule: impl Fn(usize) -> String + Send + 'static) -> Content {
     Content::Rules(count, Box::new(rule))
 }
 

@@ -43,6 +43,13 @@ pub(super) fn includes() -> Vec<Case> {
             repeated("", "/a r,\n", 1_000_000, ""),
         );
     }
+    let mut newlines = Case::lint("60 MiB of newlines in 4 includes", one, Fine);
+    for index in 0..4 {
+        newlines = newlines.with_file(
+            format!("apparmor.d/a/{index}"),
+            repeated("", "\n", 15 << 20, ""),
+        );
+    }
     for index in 0..40 {
         sparse = sparse.with_file(format!("apparmor.d/a/{index}"), Content::Sparse(16 << 20));
     }
@@ -76,6 +83,7 @@ pub(super) fn includes() -> Vec<Case> {
         chain,
         folder,
         large,
+        newlines,
         sparse,
         Case::lint(
             "1,000 profiles that include 1,000 rules",
@@ -83,6 +91,58 @@ pub(super) fn includes() -> Vec<Case> {
             FineOrTooMuch,
         )
         .with_file("apparmor.d/a", repeated("", "/a r,\n", 1_000, "")),
+        Case::lint(
+            "1,000 profiles that include 100,000 capabilities",
+            lines(1_000, |index| format!("profile p{index} {{ include <a> }}")),
+            Refused("error[too-large]"),
+        )
+        .with_file("apparmor.d/a", repeated("", "capability,\n", 100_000, "")),
+        Case::lint(
+            "9,000 profiles that include flags of 16 kB",
+            lines(9_000, |index| format!("profile p{index} {{ include <a> }}")),
+            Refused("error[too-large]"),
+        )
+        .with_file(
+            "apparmor.d/a",
+            repeated(
+                "profile a flags=(attach_disconnected.path=/",
+                "a",
+                16_000,
+                ") { }\n",
+            ),
+        ),
+        Case::lint(
+            "9,000 profiles that include a name of 16 kB",
+            lines(9_000, |index| format!("profile p{index} {{ include <a> }}")),
+            Refused("error[too-long]"),
+        )
+        .with_file("apparmor.d/a", repeated("profile ", "a", 16_000, " { }\n")),
+        Case::lint(
+            "9,000 profiles that include a target of 16 kB",
+            lines(9_000, |index| format!("profile p{index} {{ include <a> }}")),
+            Refused("error[too-large]"),
+        )
+        .with_file("apparmor.d/a", repeated("/a px -> ", "a", 16_000, ",\n")),
+        Case::lint(
+            "an include in the middle of a rule",
+            "profile p {\n  /a include <a>\n}\n",
+            Refused("include-inside-statement"),
+        )
+        .with_file("apparmor.d/a", "r,\n"),
+        Case::lint(
+            "half a profile from an include",
+            "include <a>\n}\n",
+            Refused("error["),
+        )
+        .with_file("apparmor.d/a", "profile p {\n"),
+        Case::lint("a folder with a program in it", one, Refused("a/program:1"))
+            .with_file("apparmor.d/a/program", b"\x7fELF\x02\x01\x01\0\0\x3e\0")
+            .with_file("apparmor.d/a/rules", "/a r,\n"),
+        Case::lint("a folder that includes itself", one, Fine)
+            .with_file("apparmor.d/a/1", "include <a>\n")
+            .with_file("apparmor.d/a/2", "include <a/1>\n/a r,\n"),
+        Case::lint("an include of 100 MB", one, Refused("file-too-large"))
+            .with_file("apparmor.d/a", Content::Sparse(100 << 20)),
         Case::lint("an empty folder", one, Fine).with_file("apparmor.d/a/.hidden", ""),
         Case::lint(
             "an include of a device",

@@ -150,6 +150,17 @@ pub(super) fn many() -> Vec<Case> {
         .with_arguments(&["compare", "hostile", "other"]),
     ];
     for (name, rule) in [
+        ("150,000 times `all,`", "all,\n"),
+        ("150,000 times `mount,`", "mount,\n"),
+        ("150,000 times `unix,`", "unix,\n"),
+    ] {
+        cases.push(Case::lint(
+            name,
+            repeated("profile p {\n", rule, 150_000, "}\n"),
+            Refused("error[too-large]"),
+        ));
+    }
+    for (name, rule) in [
         ("16 MiB of `all,`", "all,\n"),
         ("16 MiB of `dbus,`", "dbus,\n"),
         ("16 MiB of `mount,`", "mount,\n"),

@@ -60,7 +60,7 @@ pub(crate) struct Taken {
 pub(crate) struct Limits {
     pub(crate) deadline: Duration,
     /// MiB of data. An allocation beyond aborts the program.
-    pub(crate) data: u64,
+    pub(crate) data: u32,
 }
 
 impl Case {
@@ -100,7 +100,7 @@ impl Case {
         }
         let mut command = Command::new("prlimit");
         command
-            .arg(format!("--data={}", limits.data << 20))
+            .arg(format!("--data={}", u64::from(limits.data) << 20))
             .arg("--core=0")
             .arg(program)
             .args(&self.arguments)

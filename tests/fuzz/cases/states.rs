@@ -35,6 +35,16 @@ pub(super) fn globs() -> Vec<Case> {
             FineOrTooMuch,
         ),
         Case::compare("100,000 question marks", long("?", 100_000), FineOrTooMuch),
+        Case::compare(
+            "1,000 rules of 16,000 question marks",
+            rules(1_000, |index| format!("/{index}{} r,", "?".repeat(16_000))),
+            Refused("error[too-large]"),
+        ),
+        Case::compare(
+            "16,000 stars",
+            rules(1, |_| format!("/{} r,", "*a".repeat(8_000))),
+            FineOrTooMuch,
+        ),
         Case::compare("100,000 stars", long("*a", 100_000), FineOrTooMuch),
         Case::compare(
             "1,000 stars, and a rule that is weaker",
@@ -144,7 +154,14 @@ pub(super) fn states() -> Vec<Case> {
             Weaker,
         ),
     ];
-    let kinds: [Kind; 8] = [
+    let kinds: [Kind; 9] = [
+        (
+            "changes of profile that disagree and double their states",
+            |marks| {
+                let environment = ["safe", "unsafe"][marks.len() % 2];
+                format!("change_profile {environment} /**a{marks} -> **b{marks},")
+            },
+        ),
         ("D-Bus rules that double their states", |marks| {
             format!("dbus send path=/**a{marks} interface=**b{marks} member=**c{marks},")
         }),

@@ -15,6 +15,12 @@ pub(super) fn texts() -> Vec<Case> {
             b"\x7fELF\x02\x01\x01\0\0\0\0\0\0\0\0\0\x02\0\x3e\0",
             Refused(wrong),
         ),
+        Case::lint(
+            "a program to a comparison",
+            b"\x7fELF\x02\x01\x01\0\0\0\0\0\0\0\0\0\x02\0\x3e\0",
+            Refused(wrong),
+        )
+        .with_arguments(&["compare", "hostile"]),
         Case::lint("16 MiB of noise", Content::Noise(MOST), Refused(wrong)),
         Case::lint(
             "100 MB of zeros",
@@ -69,6 +75,16 @@ pub(super) fn texts() -> Vec<Case> {
         ),
         Case::lint("carriage returns", "profile p {\r\n  /a r,\r\n}\r\n", Fine),
         Case::lint(
+            "carriage returns where words end",
+            "profile p {\r\n  signal send,\r\n  network\r\n,\r\n}\r\n",
+            Refused(wrong),
+        ),
+        Case::lint(
+            "quoted bytes that are not UTF-8, and no glob",
+            b"profile p {\n  \"/a\xff\xfe[ b\" r,\n}\n",
+            Refused("invalid-glob"),
+        ),
+        Case::lint(
             "quoted bytes that are not UTF-8",
             b"profile p {\n  \"/a\xff\xfe b\" r,\n}\n",
             Fine,
@@ -84,6 +100,16 @@ pub(super) fn texts() -> Vec<Case> {
             Refused(wrong),
         ),
         Case::lint(
+            "the longest word",
+            repeated("profile p { /", "a", 16_381, " r, }\n"),
+            Fine,
+        ),
+        Case::lint(
+            "a word that is longer by one",
+            repeated("profile p { /", "a", 16_382, " r, }\n"),
+            Refused("error[too-long]"),
+        ),
+        Case::lint(
             "a word of 16 MiB",
             repeated("profile p { /", "a", MOST, " r, }\n"),
             FineOrTooMuch,
@@ -94,8 +120,8 @@ pub(super) fn texts() -> Vec<Case> {
             Refused(wrong),
         ),
         Case::lint(
-            "1 MB on one line",
-            repeated("profile p {", " /a r,", (1 << 20) / 6, "}\n"),
+            "500 kB on one line",
+            repeated("profile p {", " /a r,", 500_000 / 6, "}\n"),
             Fine,
         ),
         Case::lint(
@@ -158,7 +184,7 @@ pub(super) fn texts() -> Vec<Case> {
         Case::lint(
             "a comment of 16 MiB",
             repeated("#", "a", MOST, "\nprofile p { }\n"),
-            Fine,
+            Refused("error[too-long]"),
         ),
     ]
 }

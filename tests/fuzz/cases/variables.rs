@@ -99,6 +99,33 @@ pub(super) fn variables() -> Vec<Case> {
             Refused("error["),
         ),
         Case::lint(
+            "9,000 values with the names of 5,000 profiles in them",
+            format!(
+                "@{{A}} ={}\n@{{B}} = @{{A}}@{{profile_name}}\n{}",
+                values(9_000),
+                lines(5_000, |index| format!("profile p{index} {{ /@{{B}} r, }}"))
+            ),
+            Refused("error[too-large]"),
+        ),
+        Case::lint(
+            "9,000 values compared in 50,000 conditions",
+            large(&format!(
+                "profile p {{\n{}}}\n",
+                lines(50_000, |_| "if @{A} == @{B} { }".to_owned())
+            )),
+            Refused("error[too-large]"),
+        ),
+        Case::lint(
+            "a value of 4,000 variables",
+            repeated(
+                "@{A} = x\n@{B} = ",
+                "@{A}",
+                4_000,
+                "\nprofile p {\n  /@{B} r,\n}\n",
+            ),
+            FineOrTooMuch,
+        ),
+        Case::lint(
             "200,000 variables",
             lines(200_000, |index| format!("@{{V{index}}} = a")) + "profile p { }\n",
             FineOrTooMuch,
