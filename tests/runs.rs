@@ -310,7 +310,7 @@ impl Prepared {
             self.bundle(&self.profile),
             shell(self.start()),
             shell(until(
-                60,
+                90,
                 &format!(
                     "runc exec {name} {} >/asked 2>&1 && grep -q {} /asked && exec cat /asked",
                     quoted(self.subject.probe),
@@ -368,7 +368,7 @@ impl Prepared {
         format!(
             "runc delete --force {name}; {}; {}",
             self.start(),
-            until(60, &told, &format!("cat /{name}.log"))
+            until(90, &told, &format!("cat /{name}.log"))
         )
     }
 
@@ -441,7 +441,7 @@ impl Prepared {
             ended,
             loaded,
             _,
-            lacking,
+            lacked,
             _,
         ] = answers
         else {
@@ -486,7 +486,7 @@ impl Prepared {
                 ensure!(denials.is_empty(), "denied while {when}: {denials:?}");
             }
             ensure!(matches!(loaded, GuestAnswer::Done(_)), "{loaded:?}");
-            succeeded("seeing the lack of a program", lacking)?;
+            succeeded("seeing the lack of a program", lacked)?;
             let denials = denials(refused);
             let is_expected = |line: &&str| {
                 let parts = [
@@ -516,10 +516,10 @@ impl Prepared {
     }
 }
 
-/// Tries each tenth of a second until it has left, for as many seconds; then says what there is to say, and fails.
+/// Tries twice a second until it has left, for as many seconds; then says what there is to say, and fails.
 fn until(seconds: u32, attempt: &str, failed: &str) -> String {
     format!(
-        "end=$(($(date +%s) + {seconds})); while [ $(date +%s) -lt $end ]; do {attempt}; sleep 0.1; done; {failed}; exit 1"
+        "end=$(($(date +%s) + {seconds})); while [ $(date +%s) -lt $end ]; do {attempt}; sleep 0.5; done; {failed}; exit 1"
     )
 }
 

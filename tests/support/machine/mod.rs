@@ -298,6 +298,6 @@ const COMMAND_LINE: &str = "console=ttyS0 panic=-1 quiet apparmor=1 security=app
 
 /// A boot takes three seconds.
 const START: Duration = Duration::from_secs(30);
-const SILENCE: Duration = Duration::from_mins(1);
+const SILENCE: Duration = Duration::from_mins(2);
 
 static TURN: Mutex<()> = Mutex::new(());
