@@ -82,7 +82,8 @@ impl<'a> Runner<'a> {
         let mut patterns = Vec::new();
         for (index, profile) in place.policy.profiles.iter().enumerate() {
             let child = profile.parent.as_ref() == Some(&place.profile.name);
-            if profile.parent.is_none() || child {
+            let near = profile.namespace == place.profile.namespace;
+            if near && (profile.parent.is_none() || child) {
                 // A child without an attachment attaches to its own name.
                 for pattern in &profile.attachments {
                     owners.push((index, matches!(pattern, Pattern::Literal(_))));
@@ -101,7 +102,10 @@ impl<'a> Runner<'a> {
 
     /// Where a program goes: none where it is refused.
     fn targets(&self, exec: &Exec, attached: StateId) -> Vec<Target> {
-        let policy = self.place.policy;
+        let InPolicy {
+            policy,
+            profile: from,
+        } = self.place;
         let fallback = || match exec.fallback {
             Fallback::Deny => Vec::new(),
             Fallback::Inherit => vec![Target::Same],
@@ -123,15 +127,17 @@ impl<'a> Runner<'a> {
         match &exec.target {
             ExecTarget::Inherit => vec![Target::Same],
             ExecTarget::Unconfined => vec![Target::Unconfined],
-            // With `pix` a stack is put on this profile: it permits no more. Otherwise on whatever attaches, or on nothing at all,
-            // and permits no more than what is named (seen: `attached//&name`, `name//&unconfined`).
-            ExecTarget::Named(name) if name.starts_with(b"&") => match exec.fallback {
-                Fallback::Inherit => vec![Target::Same],
-                Fallback::Deny | Fallback::Unconfined => {
-                    vec![Target::named(policy, name.get(1..).unwrap_or_default())]
+            // A stack is put on whatever attaches, or on nothing at all, and permits no more than what is named (seen:
+            // `attached//&name`, `name//&unconfined`). With `pix` it is put on this profile where nothing attaches, and then
+            // permits no more than this one (`x_to_label` in Linux looks for an attachment first).
+            ExecTarget::Named(name) if name.starts_with(b"&") => {
+                let named = Target::named(policy, from, name.get(1..).unwrap_or_default());
+                match exec.fallback {
+                    Fallback::Inherit => vec![named, Target::Same],
+                    Fallback::Deny | Fallback::Unconfined => vec![named],
                 }
-            },
-            ExecTarget::Named(name) => match Target::named(policy, name) {
+            }
+            ExecTarget::Named(name) => match Target::named(policy, from, name) {
                 found @ (Target::Profile(_) | Target::Same) => vec![found],
                 unknown => std::iter::once(unknown).chain(fallback()).collect(),
             },

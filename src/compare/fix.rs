@@ -7,7 +7,7 @@ use crate::apparmor::ast::{
 };
 use crate::apparmor::diagnostic::Severity;
 use crate::apparmor::include::{Includes, Loaded, load};
-use crate::apparmor::model::policy;
+use crate::apparmor::model::{policy, split_namespace};
 use crate::apparmor::parser::{Context, parse};
 use crate::apparmor::printer::print;
 use crate::apparmor::quoting;
@@ -279,7 +279,9 @@ fn with_profile(
         let Statement::Profile(profile) = &mut item.statement.value else {
             return false;
         };
-        let local = quoting::decode(&profile.name.value).into_owned();
+        let declared = quoting::decode(&profile.name.value);
+        // The same name in two namespaces: both are changed, which takes nothing but permissions away.
+        let local = split_namespace(&declared).1.to_vec();
         let full = if parent.is_empty() {
             local
         } else {

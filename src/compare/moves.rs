@@ -1,6 +1,6 @@
 //! Domains that a process can move to.
 
-use crate::apparmor::model::Policy;
+use crate::apparmor::model::{Policy, Profile};
 
 /// Where a process goes.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -18,8 +18,8 @@ pub(super) enum Target {
 }
 
 impl Target {
-    /// The domain of a label.
-    pub(super) fn named(policy: &Policy, label: &[u8]) -> Self {
+    /// The domain of a label, as a profile names it: without a namespace of its own a name is one of that profile's.
+    pub(super) fn named(policy: &Policy, from: &Profile, label: &[u8]) -> Self {
         // Changing to a stack puts it on the profile that changes, which then permits no more than before.
         if label.starts_with(b"&") {
             return Self::Same;
@@ -30,7 +30,7 @@ impl Target {
         policy
             .profiles
             .iter()
-            .position(|profile| profile.namespace.is_none() && profile.name == label)
+            .position(|profile| profile.namespace == from.namespace && profile.name == label)
             .map_or_else(|| Self::Elsewhere(label.to_vec()), Self::Profile)
     }
 }

@@ -120,9 +120,12 @@ impl<'a> Builder<'a> {
         parent: Option<usize>,
         body: &Body<'_>,
     ) -> Option<Profile> {
-        let parent = parent
-            .and_then(|parent| self.profiles.get(parent))
-            .map(|parent| parent.name.clone());
+        let above = parent.and_then(|parent| self.profiles.get(parent));
+        // A child is loaded to where its parent is.
+        let namespace = namespace
+            .map(<[u8]>::to_vec)
+            .or_else(|| above.and_then(|above| above.namespace.clone()));
+        let parent = above.map(|above| above.name.clone());
         let mut lowering = Lowering::new(
             self.preamble.features,
             &mut self.variables,
@@ -174,7 +177,7 @@ impl<'a> Builder<'a> {
         let (mode, flags) = head::flags(&mut lowering, &profile.flags);
         Some(Profile {
             name,
-            namespace: namespace.map(<[u8]>::to_vec),
+            namespace,
             parent,
             hat: head::is_hat(profile),
             mode,

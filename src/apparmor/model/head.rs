@@ -108,7 +108,7 @@ pub(super) fn flags(cx: &mut Lowering<'_>, words: &[Word]) -> (ProfileMode, BTre
 }
 
 /// `:namespace:name`, `:namespace://name`
-pub(super) fn split_namespace(name: &[u8]) -> (Option<&[u8]>, &[u8]) {
+pub(crate) fn split_namespace(name: &[u8]) -> (Option<&[u8]>, &[u8]) {
     let Some(rest) = name.strip_prefix(b":") else {
         return (None, name);
     };

@@ -18,6 +18,7 @@ pub(crate) mod rules;
 pub use building::policy;
 pub use conflicts::{conflict, conflicts};
 pub use features::Features;
+pub(crate) use head::split_namespace;
 pub use permits::{Deciding, Permits, deciding, permissions, permits};
 pub use policy::{Capabilities, Origin, Policy, Profile, ProfileMode};
 pub use rules::{capability::NAMES as CAPABILITIES, file};

@@ -143,8 +143,16 @@ impl Difference<'_, '_> {
 
     /// A hat needs no rule to be entered.
     fn hats(&mut self, pair: &Pair, first: &Profile, second: &Profile) {
-        let is_hat_of =
-            |hat: &Profile, parent: &Profile| hat.hat && hat.parent.as_ref() == Some(&parent.name);
+        // Also one that stands elsewhere (`hat web//w { }`): the kernel looks for it by its full name.
+        let is_hat_of = |hat: &Profile, parent: &Profile| {
+            let local = hat
+                .name
+                .strip_prefix(parent.name.as_slice())
+                .and_then(|rest| rest.strip_prefix(b"//"));
+            hat.hat
+                && hat.namespace == parent.namespace
+                && local.is_some_and(|local| !local.windows(2).any(|pair| pair == b"//"))
+        };
         let hats: Vec<(usize, &Profile)> = self
             .first
             .policy
@@ -194,9 +202,12 @@ impl Difference<'_, '_> {
             let seconds = if theirs.allows(at) & file::CHANGE_PROFILE == 0 {
                 vec![Target::Same]
             } else {
-                vec![Target::named(self.second.policy, label), Target::Same]
+                vec![
+                    Target::named(self.second.policy, second, label),
+                    Target::Same,
+                ]
             };
-            let target = Target::named(self.first.policy, label);
+            let target = Target::named(self.first.policy, first, label);
             let step = Move {
                 how: "changes its profile".into(),
                 to: self.describe(&target),
