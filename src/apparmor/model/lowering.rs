@@ -10,7 +10,7 @@ use super::super::pattern::Pattern;
 use super::super::quoting;
 use super::super::source::Span;
 use super::super::variables::{VariableError, Variables};
-use super::{Class, Entry, Features};
+use super::{Class, Entry, Features, ProfileChange};
 
 /// LIMIT: bytes of all globs and names of a policy, after expansion. Debian's largest profiles have some 100 KiB.
 const MAX_TEXT: usize = 16 * 1024 * 1024;
@@ -29,6 +29,8 @@ pub(super) struct Qualifiers {
     pub owner: Option<Owner>,
     /// Whether uses are logged.
     pub audit: bool,
+    /// Whether a block around the rule gave it its mode.
+    pub in_block: bool,
     /// The rule.
     pub span: Span,
 }
@@ -42,6 +44,7 @@ impl Qualifiers {
             priority: prefix.priority.map_or(0, |priority| priority.value),
             owner: prefix.owner.map(|owner| owner.value),
             audit: prefix.audit,
+            in_block: false,
             span,
         }
     }
@@ -64,6 +67,7 @@ pub(super) struct Lowering<'a> {
     entries: BTreeMap<Class, Vec<Entry>>,
     /// The branch is not taken: words are checked, and what they would mean is not looked at.
     discarding: bool,
+    changes: Vec<ProfileChange>,
     sizes: &'a mut Sizes,
 }
 
@@ -91,6 +95,7 @@ impl<'a> Lowering<'a> {
             diagnostics,
             entries: BTreeMap::new(),
             discarding: false,
+            changes: Vec::new(),
             sizes,
         }
     }
@@ -103,8 +108,17 @@ impl<'a> Lowering<'a> {
         self.discarding
     }
 
-    pub(super) fn finish(self) -> BTreeMap<Class, Vec<Entry>> {
-        self.entries
+    pub(super) fn finish(self) -> (BTreeMap<Class, Vec<Entry>>, Vec<ProfileChange>) {
+        (self.entries, self.changes)
+    }
+
+    /// Keeps a `change_profile` rule about a program for [`super::conflicts`].
+    pub(super) fn push_change(&mut self, change: ProfileChange) {
+        let span = change.pair.span;
+        if !self.discarding && self.count_bytes(change.program.len() + change.target.len(), span) {
+            self.count_pattern(&change.pair);
+            self.changes.push(change);
+        }
     }
 
     /// Errors and warnings so far.
@@ -142,12 +156,19 @@ impl<'a> Lowering<'a> {
             return;
         }
         self.sizes.entries += 1;
-        self.sizes.patterns += entry.pattern.size();
-        if self.sizes.entries > MAX_ENTRIES || self.sizes.patterns > MAX_PATTERNS {
-            self.too_large(entry.span);
-            return;
+        if self.count_pattern(&entry) {
+            self.entries.entry(class).or_default().push(entry);
         }
-        self.entries.entry(class).or_default().push(entry);
+    }
+
+    /// Counts what an entry takes. Whether there is room for it.
+    fn count_pattern(&mut self, entry: &Entry) -> bool {
+        self.sizes.patterns += entry.pattern.size();
+        let fits = self.sizes.entries <= MAX_ENTRIES && self.sizes.patterns <= MAX_PATTERNS;
+        if !fits {
+            self.too_large(entry.span);
+        }
+        fits
     }
 
     /// Counts bytes of text that entries are made of, or keep. Whether there is room.

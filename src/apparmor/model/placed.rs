@@ -22,7 +22,7 @@ pub(super) struct Placed<'a> {
 /// The qualifiers of blocks, innermost first.
 pub(super) type Blocks<'a> = Arc<[&'a Prefix]>;
 
-/// What a rule in blocks is: the outermost block's mode counts, whatever the rule itself says, and owners add up
+/// What a rule in blocks is: the outermost block's mode counts, whatever the rule itself says, and owners and `audit` add up
 /// (`entry_add_prefix` of the parser, called once for each level). Also whether no file is left.
 fn in_blocks(placed: &Placed<'_>) -> (Qualifiers, bool) {
     let mut qualifiers = Qualifiers::new(placed.prefix, placed.span);
@@ -31,6 +31,8 @@ fn in_blocks(placed: &Placed<'_>) -> (Qualifiers, bool) {
         let block = Qualifiers::new(prefix, placed.span);
         qualifiers.mode = block.mode;
         qualifiers.priority = 0;
+        qualifiers.audit |= block.audit;
+        qualifiers.in_block = true;
         nobody |= matches!(
             (qualifiers.owner, block.owner),
             (Some(Owner::Owner), Some(Owner::Other)) | (Some(Owner::Other), Some(Owner::Owner))

@@ -132,7 +132,10 @@ fn what_the_grammar_does_not_have_is_refused() {
         ("profile a { } # b", "unterminated-comment: #"),
         ("profile \"a { }", "unterminated-quote: \""),
         ("profile\na { }", "unexpected-character: \n"),
-        ("profile a { deny include <b>\n}", "syntax: include"),
+        (
+            "profile a { deny include <b>\n}",
+            "include-inside-statement: include",
+        ),
     ] {
         assert_eq!(told(text), [expected], "{text}");
     }

@@ -9,8 +9,8 @@ use super::super::super::glob::{Glob, Globbed};
 use super::super::super::pattern::{ByteSet, Pattern};
 use super::super::super::source::Span;
 use super::super::lowering::{Lowering, Qualifiers, Slashes};
-use super::super::{Class, Entry};
-use super::file::{CHANGE_PROFILE, ON_EXEC, READ, WRITE};
+use super::super::{Class, Entry, Exec, ExecTarget, Fallback, ProfileChange};
+use super::file::{CHANGE_PROFILE, EXECUTE, ON_EXEC, READ, WRITE};
 
 /// Writes the entries of a rule.
 pub(in super::super) fn lower(
@@ -45,16 +45,19 @@ pub(in super::super) fn lower(
                 );
                 return;
             }
-            cx.pattern(word, Glob::Default, Slashes::Keep)
+            cx.text(word).and_then(|text| {
+                let glob = cx.pattern_of(&text, word.span, Glob::Default, Slashes::Keep)?;
+                Some((glob, Some(text)))
+            })
         }
-        None => Some(any_program()),
+        None => Some((any_program(), None)),
     };
     let label = match target {
         Some(word) if cx.features().stacking => cx.pattern(word, Glob::Default, Slashes::Keep),
         Some(word) => old_label(cx, word),
         None => cx.pattern_of(b"**", qualifiers.span, Glob::Default, Slashes::Keep),
     };
-    let (Some(program), Some(label)) = (program, label) else {
+    let (Some((program, text)), Some(label)) = (program, label) else {
         return;
     };
     let mut push = |pattern, exact, permissions| {
@@ -78,7 +81,49 @@ pub(in super::super) fn lower(
         .pattern
         .then(Pattern::literal("\0"))
         .then(label.pattern);
-    push(pair, program.exact && label.exact, ON_EXEC);
+    let pair = Globbed {
+        pattern: pair,
+        exact: program.exact && label.exact,
+    };
+    push(pair.pattern.clone(), pair.exact, ON_EXEC);
+    if let Some(program) = text {
+        let target = match target {
+            Some(word) => cx.text(word).unwrap_or_default(),
+            None => b"**".to_vec(),
+        };
+        cx.push_change(change(qualifiers, mode, (program, target), pair));
+    }
+}
+
+/// The rule as the parser looks for conflicts.
+fn change(
+    qualifiers: &Qualifiers,
+    mode: Option<ExecMode>,
+    (program, target): (Vec<u8>, Vec<u8>),
+    pair: Globbed,
+) -> ProfileChange {
+    ProfileChange {
+        program,
+        target,
+        audit: qualifiers.audit,
+        pair: Entry {
+            pattern: pair.pattern,
+            exact: pair.exact,
+            // `prompt` in front of the rule itself is none to the parser.
+            mode: match qualifiers.mode {
+                RuleMode::Prompt if !qualifiers.in_block => RuleMode::Allow,
+                mode => mode,
+            },
+            priority: 0,
+            permissions: EXECUTE,
+            exec: Some(Exec {
+                target: ExecTarget::Profile,
+                keeps_environment: mode == Some(ExecMode::Unsafe),
+                fallback: Fallback::Deny,
+            }),
+            span: qualifiers.span,
+        },
+    }
 }
 
 /// A label as policies for kernels without stacks of profiles have it: with a NUL between namespace and profile.
