@@ -175,6 +175,7 @@ impl<'a> Builder<'a> {
         implied(&mut lowering, profile, body);
         lowering.undefine();
         let (mode, flags) = head::flags(&mut lowering, &profile.flags);
+        let (entries, changes) = lowering.finish();
         Some(Profile {
             name,
             namespace,
@@ -185,7 +186,8 @@ impl<'a> Builder<'a> {
             attachments,
             features: self.preamble.features,
             capabilities,
-            entries: lowering.finish(),
+            entries,
+            changes,
             span: profile.name.span,
         })
     }

@@ -1,7 +1,7 @@
 //! Where rules become entries: variables, globs, and the diagnostics about what words mean.
 
 use std::borrow::Cow;
-use std::collections::{BTreeMap, HashMap};
+use std::collections::BTreeMap;
 
 use super::super::ast::{Owner, Prefix, RuleMode, Word};
 use super::super::diagnostic::{Diagnostic, Diagnostics, TOO_LARGE};
@@ -10,7 +10,7 @@ use super::super::pattern::Pattern;
 use super::super::quoting;
 use super::super::source::Span;
 use super::super::variables::{VariableError, Variables};
-use super::{Class, Entry, Features};
+use super::{Class, Entry, Features, ProfileChange};
 
 /// LIMIT: bytes of all globs and names of a policy, after expansion. Debian's largest profiles have some 100 KiB.
 const MAX_TEXT: usize = 16 * 1024 * 1024;
@@ -67,18 +67,8 @@ pub(super) struct Lowering<'a> {
     entries: BTreeMap<Class, Vec<Entry>>,
     /// The branch is not taken: words are checked, and what they would mean is not looked at.
     discarding: bool,
-    /// Whether `change_profile` rules about a program keep its environment.
-    environments: HashMap<Moved, bool>,
+    changes: Vec<ProfileChange>,
     sizes: &'a mut Sizes,
-}
-
-/// What `change_profile` rules are about that the parser makes one of: the program, whose text it compares, and what it does
-/// about it.
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
-pub(super) struct Moved {
-    pub program: Vec<u8>,
-    pub mode: RuleMode,
-    pub audit: bool,
 }
 
 /// How large a policy has become.
@@ -105,7 +95,7 @@ impl<'a> Lowering<'a> {
             diagnostics,
             entries: BTreeMap::new(),
             discarding: false,
-            environments: HashMap::new(),
+            changes: Vec::new(),
             sizes,
         }
     }
@@ -118,13 +108,17 @@ impl<'a> Lowering<'a> {
         self.discarding
     }
 
-    pub(super) fn finish(self) -> BTreeMap<Class, Vec<Entry>> {
-        self.entries
+    pub(super) fn finish(self) -> (BTreeMap<Class, Vec<Entry>>, Vec<ProfileChange>) {
+        (self.entries, self.changes)
     }
 
-    /// Notes whether the environment stays at a change of profile. Whether that is as other rules have it.
-    pub(super) fn note_environment(&mut self, moved: Moved, keeps: bool) -> bool {
-        self.discarding || *self.environments.entry(moved).or_insert(keeps) == keeps
+    /// Keeps a `change_profile` rule about a program for [`super::conflicts`].
+    pub(super) fn push_change(&mut self, change: ProfileChange) {
+        let span = change.pair.span;
+        if !self.discarding && self.count_bytes(change.program.len() + change.target.len(), span) {
+            self.count_pattern(&change.pair);
+            self.changes.push(change);
+        }
     }
 
     /// Errors and warnings so far.
@@ -162,12 +156,19 @@ impl<'a> Lowering<'a> {
             return;
         }
         self.sizes.entries += 1;
-        self.sizes.patterns += entry.pattern.size();
-        if self.sizes.entries > MAX_ENTRIES || self.sizes.patterns > MAX_PATTERNS {
-            self.too_large(entry.span);
-            return;
+        if self.count_pattern(&entry) {
+            self.entries.entry(class).or_default().push(entry);
         }
-        self.entries.entry(class).or_default().push(entry);
+    }
+
+    /// Counts what an entry takes. Whether there is room for it.
+    fn count_pattern(&mut self, entry: &Entry) -> bool {
+        self.sizes.patterns += entry.pattern.size();
+        let fits = self.sizes.entries <= MAX_ENTRIES && self.sizes.patterns <= MAX_PATTERNS;
+        if !fits {
+            self.too_large(entry.span);
+        }
+        fits
     }
 
     /// Counts bytes of text that entries are made of, or keep. Whether there is room.

@@ -20,6 +20,7 @@ pub use conflicts::{conflict, conflicts};
 pub use features::Features;
 pub(crate) use head::split_namespace;
 pub use permits::{Deciding, Permits, deciding, permissions, permits};
+pub(crate) use policy::ProfileChange;
 pub use policy::{Capabilities, Origin, Policy, Profile, ProfileMode};
 pub use rules::{capability::NAMES as CAPABILITIES, file};
 

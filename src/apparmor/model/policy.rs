@@ -79,8 +79,23 @@ pub struct Profile {
     pub capabilities: Capabilities,
     /// Rules of all other classes.
     pub entries: BTreeMap<Class, Vec<Entry>>,
+    /// `change_profile` rules about programs, which may be in conflict.
+    pub(crate) changes: Vec<ProfileChange>,
     /// Its head.
     pub span: Span,
+}
+
+/// A `change_profile` rule about a program, as the parser looks for conflicts among them. Its entries are with all others.
+#[derive(Clone, Debug)]
+pub(crate) struct ProfileChange {
+    /// The program's text.
+    pub(crate) program: Vec<u8>,
+    /// That of the label it leads to.
+    pub(crate) target: Vec<u8>,
+    /// Whether uses are logged.
+    pub(crate) audit: bool,
+    /// The strings of program and label, with what happens to the environment as if the pair were run.
+    pub(crate) pair: Entry,
 }
 
 /// What is done about what a profile does not permit.

@@ -8,9 +8,9 @@ use super::super::super::diagnostic::Diagnostic;
 use super::super::super::glob::{Glob, Globbed};
 use super::super::super::pattern::{ByteSet, Pattern};
 use super::super::super::source::Span;
-use super::super::lowering::{Lowering, Moved, Qualifiers, Slashes};
-use super::super::{Class, Entry};
-use super::file::{CHANGE_PROFILE, ON_EXEC, READ, WRITE};
+use super::super::lowering::{Lowering, Qualifiers, Slashes};
+use super::super::{Class, Entry, Exec, ExecTarget, Fallback, ProfileChange};
+use super::file::{CHANGE_PROFILE, EXECUTE, ON_EXEC, READ, WRITE};
 
 /// Writes the entries of a rule.
 pub(in super::super) fn lower(
@@ -46,18 +46,18 @@ pub(in super::super) fn lower(
                 return;
             }
             cx.text(word).and_then(|text| {
-                environment(cx, qualifiers, mode, &text);
-                cx.pattern_of(&text, word.span, Glob::Default, Slashes::Keep)
+                let glob = cx.pattern_of(&text, word.span, Glob::Default, Slashes::Keep)?;
+                Some((glob, Some(text)))
             })
         }
-        None => Some(any_program()),
+        None => Some((any_program(), None)),
     };
     let label = match target {
         Some(word) if cx.features().stacking => cx.pattern(word, Glob::Default, Slashes::Keep),
         Some(word) => old_label(cx, word),
         None => cx.pattern_of(b"**", qualifiers.span, Glob::Default, Slashes::Keep),
     };
-    let (Some(program), Some(label)) = (program, label) else {
+    let (Some((program, text)), Some(label)) = (program, label) else {
         return;
     };
     let mut push = |pattern, exact, permissions| {
@@ -81,35 +81,48 @@ pub(in super::super) fn lower(
         .pattern
         .then(Pattern::literal("\0"))
         .then(label.pattern);
-    push(pair, program.exact && label.exact, ON_EXEC);
+    let pair = Globbed {
+        pattern: pair,
+        exact: program.exact && label.exact,
+    };
+    push(pair.pattern.clone(), pair.exact, ON_EXEC);
+    if let Some(program) = text {
+        let target = match target {
+            Some(word) => cx.text(word).unwrap_or_default(),
+            None => b"**".to_vec(),
+        };
+        cx.push_change(change(qualifiers, mode, (program, target), pair));
+    }
 }
 
-/// Rules about one program agree on its environment, or the parser refuses to make one of them (`merge_rules`): whatever profile
-/// they lead to, and only if both are logged or neither is. It compares texts, so another glob for the program is another one.
-fn environment(
-    cx: &mut Lowering<'_>,
+/// The rule as the parser looks for conflicts.
+fn change(
     qualifiers: &Qualifiers,
     mode: Option<ExecMode>,
-    program: &[u8],
-) {
-    let moved = Moved {
-        program: program.to_vec(),
-        // `prompt` in front of the rule itself is none to the parser.
-        mode: match qualifiers.mode {
-            RuleMode::Prompt if !qualifiers.in_block => RuleMode::Allow,
-            mode => mode,
-        },
+    (program, target): (Vec<u8>, Vec<u8>),
+    pair: Globbed,
+) -> ProfileChange {
+    ProfileChange {
+        program,
+        target,
         audit: qualifiers.audit,
-    };
-    if !cx.note_environment(moved, mode == Some(ExecMode::Unsafe)) {
-        cx.report(
-            Diagnostic::error(
-                "conflicting-exec",
-                qualifiers.span,
-                "this treats the program's environment in another way than a rule above does",
-            )
-            .help("write `unsafe` in all rules about the program, or in none"),
-        );
+        pair: Entry {
+            pattern: pair.pattern,
+            exact: pair.exact,
+            // `prompt` in front of the rule itself is none to the parser.
+            mode: match qualifiers.mode {
+                RuleMode::Prompt if !qualifiers.in_block => RuleMode::Allow,
+                mode => mode,
+            },
+            priority: 0,
+            permissions: EXECUTE,
+            exec: Some(Exec {
+                target: ExecTarget::Profile,
+                keeps_environment: mode == Some(ExecMode::Unsafe),
+                fallback: Fallback::Deny,
+            }),
+            span: qualifiers.span,
+        },
     }
 }
 
