@@ -6,12 +6,13 @@
 
 use std::{
     fs::{self, DirBuilder, File},
-    io::{self, Read as _, Write as _},
+    io::{self, BufWriter, Read as _, Write},
     os::unix::fs::DirBuilderExt as _,
     path::{Path, PathBuf},
     time::SystemTime,
 };
 
+use sha2::{Digest as _, Sha256};
 use tempfile::NamedTempFile;
 
 use super::{
@@ -77,8 +78,6 @@ impl Cache {
     }
 
     fn try_store(&self, blob: ImageDigest, layer: &Layer, limits: &Limits) -> io::Result<()> {
-        let bytes = encode(layer, blob, limits)
-            .ok_or_else(|| io::Error::other("the layer is too large"))?;
         let folder = self.folder.join("layers");
         // What private images hold is nobody else's business.
         DirBuilder::new()
@@ -86,7 +85,7 @@ impl Cache {
             .mode(0o700)
             .create(&folder)?;
         let mut file = NamedTempFile::new_in(&folder)?;
-        file.write_all(&bytes)?;
+        encode(layer, blob, limits, file.as_file_mut())?;
         file.persist(self.path(blob))?;
         self.shrink(&folder)
     }
@@ -122,38 +121,36 @@ impl Cache {
     }
 }
 
-/// What has to be the same for a file to be used: version, limits and blob, in front of a digest of all that follows.
+/// What has to be the same for a file to be used: version, limits and blob.
 fn head(blob: ImageDigest, limits: &Limits) -> Vec<u8> {
     let limits = format!("{limits:?}");
     let mut head = MAGIC.to_vec();
     head.extend(stored::VERSION.to_le_bytes());
-    head.extend(
-        ImageDigest::of(format!("{limits} {blob}").as_bytes())
-            .to_string()
-            .bytes(),
-    );
+    head.extend(text(ImageDigest::of(format!("{limits} {blob}").as_bytes())));
     head
 }
 
-fn encode(layer: &Layer, blob: ImageDigest, limits: &Limits) -> Option<Vec<u8>> {
-    let body = [
-        layer.diff_id.to_string().as_bytes(),
-        &layer.bytes.to_le_bytes()[..],
-        &layer.tree.to_bytes()?,
-    ]
-    .concat();
-    let digest = ImageDigest::of(&body).to_string();
-    let bytes = [&head(blob, limits), digest.as_bytes(), &body].concat();
-    let is_small = u64::try_from(bytes.len()).is_ok_and(|size| size <= MAX_FILE);
-    is_small.then_some(bytes)
+/// Writes a file: the head, the layer, and a digest of both.
+fn encode(layer: &Layer, blob: ImageDigest, limits: &Limits, to: &mut File) -> io::Result<()> {
+    let mut to = Hashed {
+        to: BufWriter::with_capacity(128 << 10, to),
+        hasher: Sha256::new(),
+    };
+    to.write_all(&head(blob, limits))?;
+    to.write_all(&text(layer.diff_id))?;
+    to.write_all(&layer.bytes.to_le_bytes())?;
+    layer.tree.write(&mut to)?;
+    let digest = ImageDigest::from_hasher(to.hasher);
+    to.to.write_all(&text(digest))?;
+    to.to.flush()
 }
 
 fn decode(bytes: &[u8], blob: ImageDigest, limits: &Limits) -> Option<Layer> {
     let digest = |bytes: &[u8]| std::str::from_utf8(bytes).ok()?.parse::<ImageDigest>().ok();
-    let length = "sha256:".len() + 64;
-    let bytes = bytes.strip_prefix(head(blob, limits).as_slice())?;
-    let (told, body) = bytes.split_at_checked(length)?;
-    if digest(told)? != ImageDigest::of(body) {
+    let length = text(blob).len();
+    let (bytes, told) = bytes.split_at_checked(bytes.len().checked_sub(length)?)?;
+    let body = bytes.strip_prefix(head(blob, limits).as_slice())?;
+    if digest(told)? != ImageDigest::of(bytes) {
         return None;
     }
     let (diff_id, body) = body.split_at_checked(length)?;
@@ -163,6 +160,28 @@ fn decode(bytes: &[u8], blob: ImageDigest, limits: &Limits) -> Option<Layer> {
         diff_id: digest(diff_id)?,
         bytes: u64::from_le_bytes(*size),
     })
+}
+
+fn text(digest: ImageDigest) -> Vec<u8> {
+    digest.to_string().into_bytes()
+}
+
+/// What is written is hashed.
+struct Hashed<W> {
+    to: W,
+    hasher: Sha256,
+}
+
+impl<W: Write> Write for Hashed<W> {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        let count = self.to.write(bytes)?;
+        self.hasher.update(bytes.get(..count).unwrap_or_default());
+        Ok(count)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        self.to.flush()
+    }
 }
 
 #[cfg(test)]

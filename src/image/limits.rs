@@ -50,7 +50,7 @@ impl Default for Limits {
             depth: 256,
             // As the kernel has it (`PATH_MAX`).
             path: 4096,
-            names: 32 << 20,
+            names: 24 << 20,
             text: 256 << 10,
             texts: 8 << 20,
             document: 4 << 20,

@@ -37,10 +37,11 @@ pub use tree::Tree;
 
 use self::{
     archive::Archive,
-    layer::Layer,
+    layer::{Layer, LayerError},
     layout::Layout,
     registry::{Registry, RegistryOptions},
     source::{Described, LayerBlob, Source},
+    tree::TreeError,
 };
 
 /// How images are read.
@@ -161,7 +162,7 @@ fn tree(
     let mut tree = Tree::empty();
     let mut bytes = 0_u64;
     for blob in &described.layers {
-        let layer = layer(source, blob, options)?;
+        let layer = layer(source, blob, &tree, options)?;
         bytes = bytes.saturating_add(layer.bytes);
         if bytes > options.limits.image_bytes {
             return Err(ImageError::Large(options.limits.image_bytes));
@@ -174,6 +175,7 @@ fn tree(
 fn layer(
     source: &mut dyn Source,
     blob: &LayerBlob,
+    below: &Tree,
     options: &Options,
 ) -> Result<Layer, ImageError> {
     let limits = &options.limits;
@@ -184,11 +186,20 @@ fn layer(
         return Ok(layer);
     }
     let mut bytes = source.open(blob)?;
-    let layer =
-        layer::read(&mut *bytes, &blob.expected, limits).map_err(|source| ImageError::Layer {
+    // How much room there is decides only whether it is read, not what is.
+    let room = below.room(limits);
+    let layer = layer::read(&mut *bytes, &blob.expected, &room).map_err(|error| match error {
+        LayerError::Tree(TreeError::Entries(_)) => TreeError::Entries(limits.entries).into(),
+        LayerError::Tree(TreeError::Names { name, .. }) => TreeError::Names {
+            name,
+            limit: limits.names,
+        }
+        .into(),
+        error => ImageError::Layer {
             digest: blob.key,
-            source: Box::new(source),
-        })?;
+            source: Box::new(error),
+        },
+    })?;
     if let Some(cache) = kept {
         cache.store(blob.key, &layer, limits);
     }

@@ -38,7 +38,7 @@ pub enum TreeError {
         limit: usize,
     },
     /// Too many entries.
-    #[error("the layer has more than {0} entries")]
+    #[error("the image has more than {0} entries")]
     Entries(usize),
     /// A hard link to nothing.
     #[error(
@@ -78,7 +78,7 @@ pub enum TreeError {
     )]
     Name(String),
     /// Names and targets that are too long together.
-    #[error("up to `{name}` the layer's names and targets are over {limit} bytes long")]
+    #[error("up to `{name}` the image's names and targets are over {limit} bytes long")]
     Names {
         /// The name.
         name: String,
@@ -161,6 +161,9 @@ impl LayerBuilder {
         }
         if name.contains(&0) || target.contains(&0) {
             return Err(TreeError::Name(shown(name)));
+        }
+        if let Item::Node(Node::Link { target }) = &item {
+            self.count(name, target.len())?;
         }
         let mut folders = clean(name);
         if folders
@@ -286,8 +289,18 @@ impl LayerBuilder {
             .map(|slot| &slot.entry)
         {
             Some(Entry::Own(Node::Directory { .. }) | Entry::Implied) => Err(to_folder()),
-            Some(Entry::Own(node)) => Ok(Entry::Own(node.clone())),
-            Some(Entry::Borrowed(path)) => Ok(Entry::Borrowed(path.clone())),
+            Some(Entry::Own(node)) => {
+                let node = node.clone();
+                if let Node::Link { target } = &node {
+                    self.count(name, target.len())?;
+                }
+                Ok(Entry::Own(node))
+            }
+            Some(Entry::Borrowed(path)) => {
+                let path = path.clone();
+                self.count(name, path.len())?;
+                Ok(Entry::Borrowed(path))
+            }
             Some(Entry::Whiteout) => Err(TreeError::HardLink {
                 name: shown(name),
                 target: shown(target),
@@ -430,11 +443,7 @@ impl LayerBuilder {
         if self.slots.len() >= self.limits.entries {
             return Err(TreeError::Entries(self.limits.entries));
         }
-        let target = match &entry {
-            Entry::Own(Node::Link { target }) => target.len(),
-            _ => 0,
-        };
-        self.count(full, name.len() + target)?;
+        self.count(full, name.len())?;
         let overflow = |_| TreeError::Entries(self.limits.entries);
         let start = u32::try_from(self.names.len()).map_err(overflow)?;
         let index = u32::try_from(self.slots.len()).map_err(overflow)?;

@@ -28,6 +28,17 @@ impl Tree {
             }],
             inodes: 0,
             texts: 0,
+            names: 0,
+        }
+    }
+
+    /// How much the next layer may have, of what an image may have.
+    pub(crate) fn room(&self, limits: &Limits) -> Limits {
+        let entries: usize = self.layers.iter().map(LayerTree::len).sum();
+        Limits {
+            entries: limits.entries.saturating_sub(entries),
+            names: limits.names.saturating_sub(self.names),
+            ..*limits
         }
     }
 
@@ -70,6 +81,7 @@ impl Tree {
     /// Makes a layer's inodes unlike those below, cuts texts that are too many, and gives it the files of layers below that
     /// it has other names for: unpackers that write all layers into one folder can do that.
     fn settle(&mut self, layer: &mut LayerTree, limits: &Limits) -> Result<(), TreeError> {
+        self.names = self.names.saturating_add(layer.names.len());
         for slot in &mut layer.slots {
             let name = slot.name(&layer.names);
             match &mut slot.entry {
@@ -96,6 +108,15 @@ impl Tree {
                     };
                 }
                 _ => {}
+            }
+            if let Entry::Own(Node::Link { target }) = &slot.entry {
+                self.names = self.names.saturating_add(target.len());
+            }
+            if self.names > limits.names {
+                return Err(TreeError::Names {
+                    name: shown(name),
+                    limit: limits.names,
+                });
             }
         }
         self.inodes = self.inodes.saturating_add(layer.inodes);

@@ -37,6 +37,8 @@ pub struct Tree {
     inodes: u32,
     /// Bytes that are kept of all files.
     texts: usize,
+    /// Bytes of all names and targets.
+    names: usize,
 }
 
 /// A name in the merged tree.

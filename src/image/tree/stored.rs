@@ -1,6 +1,9 @@
-//! A layer's tree as bytes, for keeping it: compact, and read without looking at each name.
+//! A layer's tree as bytes, for keeping it. Written and read slot by slot: beside the bytes and the tree nothing takes memory.
 
-use std::sync::Arc;
+use std::{
+    io::{self, Write},
+    sync::Arc,
+};
 
 use serde::{Deserialize, Serialize};
 
@@ -12,14 +15,8 @@ use super::{
 /// Raise it whenever what is stored, or what is kept of a file, changes.
 pub(crate) const VERSION: u32 = 1;
 
-#[derive(Deserialize, Serialize)]
-struct Stored<'a> {
-    names: &'a [u8],
-    #[serde(borrow)]
-    slots: Vec<StoredSlot<'a>>,
-    order: Vec<u32>,
-    inodes: u32,
-}
+/// What stands in front: the length of all names, the number of slots, the number of files.
+type Counts = (u32, u32, u32);
 
 #[derive(Deserialize, Serialize)]
 struct StoredSlot<'a> {
@@ -55,34 +52,42 @@ enum StoredKind {
 }
 
 impl LayerTree {
-    /// The tree as bytes. Nothing when there is no memory for them.
-    pub(crate) fn to_bytes(&self) -> Option<Vec<u8>> {
-        let slots = self.slots.iter().zip(&self.children);
-        let slots = slots.map(|(slot, children)| StoredSlot {
-            name: slot.length,
-            children: (children.start, children.length),
-            hides: slot.hides,
-            entry: stored(&slot.entry),
-        });
-        postcard::to_stdvec(&Stored {
-            names: &self.names,
-            slots: slots.collect(),
-            order: self.order.clone(),
-            inodes: self.inodes,
-        })
-        .ok()
+    /// Writes the tree as bytes.
+    pub(crate) fn write(&self, to: &mut impl Write) -> io::Result<()> {
+        let count = |length: usize| u32::try_from(length).map_err(io::Error::other);
+        let counts: Counts = (
+            count(self.names.len())?,
+            count(self.slots.len())?,
+            self.inodes,
+        );
+        put(&counts, to)?;
+        to.write_all(&self.names)?;
+        for (slot, children) in self.slots.iter().zip(&self.children) {
+            let slot = StoredSlot {
+                name: slot.length,
+                children: (children.start, children.length),
+                hides: slot.hides,
+                entry: stored(&slot.entry),
+            };
+            put(&slot, to)?;
+        }
+        put(&self.order, to)
     }
 
     /// The tree of such bytes. Nothing when they do not make one.
     pub(crate) fn from_bytes(bytes: &[u8]) -> Option<Self> {
-        let (stored, rest): (Stored<'_>, _) = postcard::take_from_bytes(bytes).ok()?;
-        if !rest.is_empty() {
-            return None;
-        }
+        let ((names, count, inodes), bytes): (Counts, _) = postcard::take_from_bytes(bytes).ok()?;
+        let (names, mut bytes) = bytes.split_at_checked(usize::try_from(names).ok()?)?;
+        // Each slot is a byte at least.
+        let count = usize::try_from(count)
+            .ok()
+            .filter(|&count| count <= bytes.len())?;
+        let mut slots = Vec::with_capacity(count);
+        let mut children = Vec::with_capacity(count);
         let mut start = 0_u32;
-        let mut slots = Vec::with_capacity(stored.slots.len());
-        let mut children = Vec::with_capacity(stored.slots.len());
-        for slot in stored.slots {
+        for _ in 0..count {
+            let (slot, rest): (StoredSlot<'_>, _) = postcard::take_from_bytes(bytes).ok()?;
+            bytes = rest;
             children.push(Span {
                 start: slot.children.0,
                 length: slot.children.1,
@@ -95,15 +100,16 @@ impl LayerTree {
             });
             start = start.checked_add(u32::from(slot.name))?;
         }
+        let (order, rest) = postcard::take_from_bytes(bytes).ok()?;
+        let is_whole = rest.is_empty() && usize::try_from(start) == Ok(names.len());
         let tree = Self {
             slots,
-            names: stored.names.to_vec(),
+            names: names.to_vec(),
             children,
-            order: stored.order,
-            inodes: stored.inodes,
+            order,
+            inodes,
         };
-        let is_named = usize::try_from(start) == Ok(tree.names.len());
-        (is_named && tree.is_tree()).then_some(tree)
+        (is_whole && tree.is_tree()).then_some(tree)
     }
 
     /// Whether each slot stands below one folder at most, and the root below none: then no walk goes in circles.
@@ -116,6 +122,12 @@ impl LayerTree {
         let slots = u32::try_from(self.slots.len()).unwrap_or(0);
         slots > 0 && (0..slots).all(|slot| self.children(slot).iter().all(|&child| is_new(child)))
     }
+}
+
+fn put(value: &impl Serialize, to: &mut impl Write) -> io::Result<()> {
+    postcard::to_io(value, to)
+        .map(drop)
+        .map_err(io::Error::other)
 }
 
 fn stored(entry: &Entry) -> StoredEntry<'_> {
@@ -201,6 +213,12 @@ mod tests {
 
     use super::{super::Tree, LayerTree};
 
+    fn bytes(tree: &LayerTree) -> Vec<u8> {
+        let mut bytes = Vec::new();
+        tree.write(&mut bytes).unwrap();
+        bytes
+    }
+
     fn sample() -> LayerTree {
         let mut program = Vec::new();
         let file = std::fs::File::open(std::env::current_exe().unwrap()).unwrap();
@@ -220,7 +238,7 @@ mod tests {
     #[test]
     fn comes_back_as_it_was() {
         let tree = sample();
-        let bytes = tree.to_bytes().unwrap();
+        let bytes = bytes(&tree);
         assert_eq!(LayerTree::from_bytes(&bytes), Some(tree));
         for end in 0..bytes.len() {
             assert_eq!(LayerTree::from_bytes(&bytes[..end]), None, "{end}");
@@ -238,13 +256,13 @@ mod tests {
         let folder = folder.map(|position| position + 1);
         let start = tree.children[folder.unwrap()].start;
         tree.order[usize::try_from(start).unwrap()] = u32::try_from(folder.unwrap()).unwrap();
-        assert_eq!(LayerTree::from_bytes(&tree.to_bytes().unwrap()), None);
+        assert_eq!(LayerTree::from_bytes(&bytes(&tree)), None);
     }
 
     proptest! {
         #[test]
         fn no_damage_panics(damage in proptest::collection::vec((any::<prop::sample::Index>(), any::<u8>()), 1..5)) {
-            let mut bytes = sample().to_bytes().unwrap();
+            let mut bytes = bytes(&sample());
             for (at, byte) in damage {
                 let at = at.index(bytes.len());
                 bytes[at] = byte;

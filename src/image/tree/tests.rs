@@ -359,6 +359,17 @@ fn entries_and_names_are_limited() {
     let mut layer = LayerBuilder::new(limits);
     let error = layer.add(b"abcde", link("fghijk")).unwrap_err();
     assert!(matches!(error, TreeError::Names { limit: 10, .. }));
+    // However they come about.
+    for entries in [
+        vec![("a", file("")), ("a", link("12345678")), ("a", link("12"))],
+        vec![("a", link("12345")), ("b", hard_link("a"))],
+        vec![("a", hard_link("12345")), ("b", hard_link("a"))],
+    ] {
+        let mut layer = LayerBuilder::new(limits);
+        let mut entries = entries.into_iter();
+        let error = entries.find_map(|(name, item)| layer.add(name.as_bytes(), item).err());
+        assert!(matches!(error, Some(TreeError::Names { .. })), "{error:?}");
+    }
 
     let one = |text| self::layer(vec![("a", file(text))]).unwrap();
     let error = Tree::from_layers([one("1"), one("2")], &limits).unwrap_err();
@@ -367,6 +378,13 @@ fn entries_and_names_are_limited() {
         entries: 9,
         ..limits
     };
+    let long = || self::layer(vec![("a", link("1234"))]).unwrap();
+    let again = self::layer(vec![("b", hard_link("a"))]).unwrap();
+    for layers in [vec![long(), long(), long()], vec![long(), again]] {
+        let limits = Limits { names: 9, ..limits };
+        let error = Tree::from_layers(layers, &limits).unwrap_err();
+        assert!(matches!(error, TreeError::Names { .. }), "{error:?}");
+    }
     let tree = Tree::from_layers([one("12"), one("34")], &limits).unwrap();
     let Some(Node::File(file)) = tree.node(b"/a") else {
         panic!("a file")
