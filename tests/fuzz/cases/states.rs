@@ -158,7 +158,11 @@ pub(super) fn states() -> Vec<Case> {
         (
             "changes of profile that disagree and double their states",
             |marks| {
-                let environment = ["safe", "unsafe"][marks.len() % 2];
+                let environment = if marks.len().is_multiple_of(2) {
+                    "safe"
+                } else {
+                    "unsafe"
+                };
                 format!("change_profile {environment} /**a{marks} -> **b{marks},")
             },
         ),
