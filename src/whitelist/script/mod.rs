@@ -14,6 +14,7 @@ mod command;
 mod decide;
 mod declare;
 mod expand;
+mod fields;
 mod guard;
 mod output;
 mod parse;
