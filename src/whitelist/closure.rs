@@ -260,7 +260,7 @@ impl<'a> Closure<'a> {
                 Ok(_) => "is no file that can be executed",
                 Err(lost) => in_words(lost),
             };
-            self.missing(&format!("`{}` {why}", text(&path)), task);
+            self.missing_path(&format!("`{}` {why}", text(&path)), task);
             return found;
         }
         let paths = task
@@ -282,7 +282,7 @@ impl<'a> Closure<'a> {
             }
         }
         if found.is_empty() && paths.iter().all(|path| path.bytes().is_some()) {
-            self.missing(&format!("`{}` is in no folder of PATH", text(name)), task);
+            self.missing_name(&format!("`{}` is in no folder of PATH", text(name)), task);
         }
         found
     }
@@ -324,8 +324,21 @@ impl<'a> Closure<'a> {
         None
     }
 
-    /// A name that leads to no program: the end for a start, else a branch for another system.
-    fn missing(&mut self, what: &str, task: &Task) {
+    /// A path that leads to no program: the image is read, not the container, in which the script that names it may have
+    /// written it.
+    fn missing_path(&mut self, what: &str, task: &Task) {
+        match task.how {
+            How::Perhaps => {}
+            How::Child(_) | How::First(_) | How::Interpreter => {
+                self.gap(GapKind::Missing, what.to_owned(), &task.origin);
+            }
+        }
+    }
+
+    /// A name that PATH leads to no program: the end for a start, else a branch for another system.
+    ///
+    /// LIMIT: a script that puts a program into a folder of PATH and starts it by its bare name is not seen to do so.
+    fn missing_name(&mut self, what: &str, task: &Task) {
         match task.how {
             How::Child(_) => self.note(what.to_owned(), &task.origin),
             How::Perhaps => {}

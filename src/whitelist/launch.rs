@@ -277,11 +277,8 @@ impl<'a> Closure<'a> {
 
     fn no_script(&mut self, name: &[u8], task: &Task) {
         let what = format!("the script `{}` is not there", text(name));
-        if task.origin.chain.len() > 1 && task.how != How::Interpreter {
-            self.note(what, &task.origin);
-        } else {
-            self.gap(GapKind::Missing, what, &task.origin);
-        }
+        // Wherever a shell is given it: a script may have written it before.
+        self.gap(GapKind::Missing, what, &task.origin);
     }
 
     fn input(&mut self, task: &Task) {

@@ -2,7 +2,7 @@
 
 use std::{rc::Rc, sync::Arc};
 
-use brush_parser::ast::{CaseClauseCommand, ForClauseCommand, IfClauseCommand};
+use brush_parser::ast::{CaseClauseCommand, CompoundList, ForClauseCommand, IfClauseCommand};
 
 use super::{
     pattern,
@@ -22,25 +22,37 @@ impl Reader<'_> {
         self.list(&clause.condition, state);
         let mut verdict = self.decided_list(&clause.condition, state);
         let mut taken = state.clone();
-        self.list(&clause.then, &mut taken);
+        self.guarded(&clause.condition, &clause.then, &mut taken);
         self.end(&mut ends, &taken, verdict);
         let mut is_exhaustive = false;
         for branch in clause.elses.iter().flatten() {
+            let mut taken;
             if let Some(condition) = &branch.condition {
                 self.list(condition, state);
                 verdict = self.decided_list(condition, state);
+                taken = state.clone();
+                self.guarded(condition, &branch.body, &mut taken);
             } else {
                 is_exhaustive = true;
                 verdict = None;
+                taken = state.clone();
+                self.list(&branch.body, &mut taken);
             }
-            let mut taken = state.clone();
-            self.list(&branch.body, &mut taken);
             self.end(&mut ends, &taken, verdict);
         }
         if !is_exhaustive {
             self.end(&mut ends, state, None);
         }
         *state = ends.state();
+    }
+
+    /// Walks what is run where a condition holds.
+    fn guarded(&mut self, condition: &CompoundList, body: &CompoundList, state: &mut State) {
+        let guards = self.guards.len();
+        let found = self.found_by_list(condition, state);
+        self.guards.extend(found);
+        self.list(body, state);
+        self.guards.truncate(guards);
     }
 
     /// Adds the end of one branch, of which is known whether it is taken.

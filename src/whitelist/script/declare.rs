@@ -6,6 +6,7 @@ use brush_parser::ast::{Assignment, AssignmentName, Word};
 
 use super::{
     command::name_of,
+    fields,
     read::Reader,
     state::{Content, State, Variable, Words},
     value::{Value, Values, Why},
@@ -26,7 +27,6 @@ const SET_BY_OTHERS: &[&str] = &[
     "HOME",
     "HOSTNAME",
     "HOSTTYPE",
-    "IFS",
     "LINENO",
     "LOGNAME",
     "MACHTYPE",
@@ -88,6 +88,10 @@ impl Reader<'_> {
         let environment = &self.context.environment;
         if let Some(values) = environment.variables.get(name) {
             return values.clone();
+        }
+        // Shells set it themselves.
+        if name == "IFS" {
+            return Values::one(Value::known(fields::DEFAULT));
         }
         let set_by_others = SET_BY_OTHERS.contains(&name) || is_service_link(name);
         if set_by_others {
@@ -262,7 +266,9 @@ impl Reader<'_> {
                     Rc::make_mut(&mut state.functions).remove(name);
                 } else {
                     let name = name.to_owned();
-                    self.assign_values(&name, &Values::one(Value::known("")), state);
+                    // Words are split as by default where it is not set, and not at all where it is empty.
+                    let left = if name == "IFS" { fields::DEFAULT } else { b"" };
+                    self.assign_values(&name, &Values::one(Value::known(left)), state);
                 }
             }
         }

@@ -8,6 +8,7 @@ use std::sync::Arc;
 use brush_parser::ast;
 
 use super::{
+    fields::joined_by_other,
     pattern,
     read::Reader,
     state::{State, Words},
@@ -95,7 +96,7 @@ impl Reader<'_> {
             .map(|way| {
                 let mut words = way.words;
                 words.extend(way.open.map(Open::into_value));
-                joined(&words)
+                self.joined(&words, state)
             })
             .collect()
     }
@@ -147,11 +148,19 @@ impl Reader<'_> {
                 }
                 Piece::Command { text, line, quoted } => {
                     let values = self.substitution(text, *line, state);
+                    let mut lists = lists_of(&values);
                     let splitting = if *quoted { Splitting::Whole } else { splitting };
-                    ways = each(&ways, &lists_of(&values), splitting);
+                    if splitting == Splitting::Split {
+                        lists = self.split_as_ever(lists, state);
+                    }
+                    ways = each(&ways, &lists, splitting);
                 }
                 Piece::Parameter { parameter, quoted } => {
-                    let (lists, own) = self.parameter(parameter, *quoted, state);
+                    let (mut lists, own) = self.parameter(parameter, *quoted, state);
+                    // Those of `$@` and `${name+word}` too, which stay whole by default.
+                    if !*quoted && splitting == Splitting::Split {
+                        lists = self.split_as_ever(lists, state);
+                    }
                     let splitting = if *quoted || own == Splitting::Whole {
                         Splitting::Whole
                     } else {
@@ -306,12 +315,18 @@ impl Reader<'_> {
                 .collect(),
         };
         if is_joined {
-            return (
-                lists.iter().map(|words| vec![joined(words)]).collect(),
-                Splitting::Whole,
-            );
+            let joined = lists.iter().map(|words| vec![self.joined(words, state)]);
+            return (joined.collect(), Splitting::Whole);
         }
         (lists, Splitting::Whole)
+    }
+
+    /// Words as one, by the first character of `IFS`.
+    fn joined(&self, words: &[Value], state: &State) -> Value {
+        if words.len() > 1 && self.difference(state).is_some() {
+            return joined_by_other();
+        }
+        joined(words)
     }
 
     fn ways_of_word(&mut self, word: &[Piece], quoted: bool, state: &mut State) -> Vec<Words> {

@@ -14,6 +14,8 @@ mod command;
 mod decide;
 mod declare;
 mod expand;
+mod fields;
+mod guard;
 mod output;
 mod parse;
 mod pattern;
@@ -155,7 +157,7 @@ pub(crate) struct Reading {
     pub(crate) sites: Vec<Site>,
     /// The files that were read into it.
     pub(crate) sourced: Vec<Sourced>,
-    /// The files that it would read into itself if they were there.
+    /// The files that it would read into itself if they were there, and tests for before.
     pub(crate) missing: Vec<Sourced>,
     /// Folders of which it sources or runs what is there, whatever that is.
     pub(crate) folders: Vec<Sourced>,

@@ -14,8 +14,8 @@ use std::{
 use brush_parser::{
     SourceSpan,
     ast::{
-        AndOr, Command, CompoundCommand, CompoundList, ExtendedTestExpr, IoFileRedirectTarget,
-        IoRedirect, Pipeline, Program, RedirectList, SeparatorOperator, Word,
+        AndOr, AndOrList, Command, CompoundCommand, CompoundList, ExtendedTestExpr,
+        IoFileRedirectTarget, IoRedirect, Pipeline, Program, RedirectList, SeparatorOperator, Word,
     },
 };
 
@@ -75,6 +75,8 @@ pub(super) struct Reader<'a> {
     /// Set by `set -f`: wildcards are themselves.
     pub(super) no_file_names: bool,
     pub(super) loops: Vec<Vec<State>>,
+    /// The files that tests on the way to this place found.
+    pub(super) guards: Vec<Vec<u8>>,
     parsed: HashMap<String, Result<Rc<Program>, NotParsed>>,
     steps: Cell<usize>,
     depth: usize,
@@ -115,6 +117,7 @@ impl<'a> Reader<'a> {
             input: None,
             no_file_names: false,
             loops: Vec::new(),
+            guards: Vec::new(),
             parsed: HashMap::new(),
             steps: Cell::new(0),
             depth: 0,
@@ -321,8 +324,19 @@ impl<'a> Reader<'a> {
         }
     }
 
-    fn and_or(&mut self, list: &brush_parser::ast::AndOrList, state: &mut State) {
+    fn and_or(&mut self, list: &AndOrList, state: &mut State) {
         self.pipeline(&list.first, state);
+        if list.additional.is_empty() {
+            return;
+        }
+        let guards = self.guards.len();
+        self.and_or_more(list, state);
+        self.guards.truncate(guards);
+    }
+
+    fn and_or_more(&mut self, list: &AndOrList, state: &mut State) {
+        let outer = self.guards.len();
+        let mut before = &list.first;
         let mut status = self.decided(&list.first, state);
         for next in &list.additional {
             if state.unreachable {
@@ -332,6 +346,13 @@ impl<'a> Reader<'a> {
                 AndOr::And(pipeline) => (pipeline, true),
                 AndOr::Or(pipeline) => (pipeline, false),
             };
+            if runs_after {
+                let found = self.found_by(before, state);
+                self.guards.extend(found);
+            } else {
+                self.guards.truncate(outer);
+            }
+            before = pipeline;
             let mut taken = state.clone();
             self.pipeline(pipeline, &mut taken);
             match status {

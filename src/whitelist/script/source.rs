@@ -3,7 +3,7 @@
 use std::{rc::Rc, sync::Arc};
 
 use super::{
-    Source, Sourced,
+    GapKind, Source, Sourced,
     command::absolute,
     read::{Frame, Reader},
     state::State,
@@ -91,8 +91,18 @@ impl Reader<'_> {
         self.missing(name);
     }
 
-    /// Remembers a file that is read where it is there.
+    /// Tells of a file that the image lacks: where it was tested for, the script goes on without it.
     fn missing(&mut self, path: &[u8]) {
+        if !self.is_guarded(path) {
+            self.gap_of(
+                GapKind::Missing,
+                format!(
+                    "`{}` is sourced and is not there",
+                    String::from_utf8_lossy(path)
+                ),
+            );
+            return;
+        }
         let missing = Sourced {
             place: self.place(),
             path: path.to_vec(),

@@ -360,7 +360,7 @@ fn files_are_sourced() {
         ("/hooks/1.envsh", "C=x\n"),
         ("/hooks/2.sh", "never\n"),
     ];
-    let text = ". /lib/a.sh; source common\n$A; helper y; $B\n. /missing.sh";
+    let text = ". /lib/a.sh; source common\n$A; helper y; $B\n[ -f /missing.sh ] && . /missing.sh";
     assert_eq!(
         told(&reading_in(&files, text, &[])),
         ["2 prog", "/lib/a.sh2 tool y", "2 other"]
