@@ -111,7 +111,7 @@ impl Keeper {
 
 /// Whether a script is one of a language that is not looked into. What starts with `#!/bin/sh` and goes on in Python is
 /// none.
-fn is_foreign(first: &[u8]) -> bool {
+pub(crate) fn is_foreign(first: &[u8]) -> bool {
     let line = first
         .split(|&byte| byte == b'\n')
         .next()

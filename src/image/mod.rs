@@ -26,6 +26,7 @@ use tokio::{runtime::Handle, sync::watch, task};
 pub use archive::ArchiveError;
 pub use cache::Cache;
 pub use config::{Config, ConfigError};
+pub(crate) use content::is_foreign;
 pub use digest::{DigestError, ImageDigest};
 pub use error::{Fault, ImageError};
 pub use layout::LayoutError;

@@ -8,6 +8,7 @@
 
 use std::sync::Arc;
 
+use crate::image::is_foreign;
 use crate::image::tree::Content;
 
 use super::{
@@ -70,11 +71,14 @@ impl<'a> Closure<'a> {
                 Content::Elf(_) => self.program(invoked, found, task),
                 Content::Text(text) => self.text(invoked, found, &Arc::clone(text), task),
                 Content::Head(head) if head.starts_with(b"#!") => {
-                    let what = format!(
-                        "`{}` is a script that is too large to be read",
-                        text(&found.path)
-                    );
-                    self.gap(GapKind::Unread, what, &task.origin);
+                    // Of a script in another language no more is wanted: what its interpreter runs is not told from it.
+                    if !is_foreign(head) {
+                        let what = format!(
+                            "`{}` is a script that is too large to be read",
+                            text(&found.path)
+                        );
+                        self.gap(GapKind::Unread, what, &task.origin);
+                    }
                     self.text(invoked, found, &Arc::clone(head), task);
                 }
                 Content::Head(_) => {
