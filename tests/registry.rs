@@ -769,6 +769,37 @@ fn redirects_are_looked_at_and_take_no_secrets_along() -> Result<()> {
 }
 
 #[test]
+fn who_a_registry_leads_to_is_given_no_secrets() -> Result<()> {
+    let other = Server::start(|request, stream| {
+        let host = request.header("host").unwrap_or_default();
+        let wanted = format!("WWW-Authenticate: Bearer realm=\"http://{host}/token\"\r\n");
+        answer(stream, "401 Unauthorized", &wanted, b"{}")
+    })?;
+    let place = other.host();
+    let front = Server::start(move |request, stream| {
+        let location = format!("Location: http://{place}{}\r\n", request.path);
+        answer(stream, "302 There", &location, b"")
+    })?;
+    let mut options = plain(&[front.host(), other.host()]);
+    let password = json!({ "username": NAME, "password": PASSWORD });
+    options.registry.credentials = secret(&front.host(), &password);
+    let (error, _) = failure(read(&format!("{}/a", front.host()), &options));
+    assert!(
+        matches!(error, RegistryError::Denied { status: 401, .. }),
+        "{error:?}"
+    );
+    let requests = other.requests();
+    assert_eq!(requests.len(), 1, "{requests:?}");
+    assert_eq!(
+        requests
+            .first()
+            .and_then(|request| request.header("authorization")),
+        None
+    );
+    Ok(())
+}
+
+#[test]
 fn redirects_to_where_nothing_may_be_asked_are_refused() -> Result<()> {
     type Is = fn(&RegistryError) -> bool;
     let redirect: Is = |error| matches!(error, RegistryError::Redirect(_));

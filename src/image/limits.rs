@@ -46,7 +46,7 @@ impl Default for Limits {
             ratio: 200,
             ratio_from: 256 << 20,
             layers: 512,
-            entries: 320_000,
+            entries: 300_000,
             depth: 256,
             // As the kernel has it (`PATH_MAX`).
             path: 4096,

@@ -160,7 +160,10 @@ impl Client {
             let (failure, after) = match self.send(url.clone(), authorisation, get).await {
                 Ok(answer) => match answer.status() {
                     StatusCode::OK | StatusCode::PARTIAL_CONTENT => return Ok(answer),
-                    StatusCode::UNAUTHORIZED if !is_authorised_anew => {
+                    // Another place that the registry leads to has no say in who is shown what.
+                    StatusCode::UNAUTHORIZED
+                        if !is_authorised_anew && answer.url().origin() == url.origin() =>
+                    {
                         is_authorised_anew = true;
                         self.authorise(endpoint, &answer).await?;
                         attempts_left = attempts_left.saturating_add(1);
