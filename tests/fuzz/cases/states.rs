@@ -83,7 +83,7 @@ type Kind = (&'static str, fn(&str) -> String);
 
 /// What has exponentially many states.
 pub(super) fn states() -> Vec<Case> {
-    use Expected::{Fine, Weaker, WeakerOrTooMuch};
+    use Expected::{Fine, Refused, Weaker, WeakerOrTooMuch};
     let marks = |index: usize| "?".repeat(20 + index);
     let mut cases = vec![
         Case::compare(
@@ -143,6 +143,15 @@ pub(super) fn states() -> Vec<Case> {
         Case::compare("everything, mended", rules(1, |_| "all,".to_owned()), Fine)
             .with_arguments(&["compare", "--fix", "hostile"]),
         Case::compare(
+            "changes of profile that disagree and double their states",
+            rules(30, move |index| {
+                let environment = if index % 2 == 0 { "safe" } else { "unsafe" };
+                let marks = marks(index);
+                format!("change_profile {environment} /**a{marks} -> **b{marks},")
+            }),
+            Refused("conflicting-exec"),
+        ),
+        Case::compare(
             "everything after 20 large rules",
             rules(21, |index| {
                 if index == 20 {
@@ -154,18 +163,7 @@ pub(super) fn states() -> Vec<Case> {
             Weaker,
         ),
     ];
-    let kinds: [Kind; 9] = [
-        (
-            "changes of profile that disagree and double their states",
-            |marks| {
-                let environment = if marks.len().is_multiple_of(2) {
-                    "safe"
-                } else {
-                    "unsafe"
-                };
-                format!("change_profile {environment} /**a{marks} -> **b{marks},")
-            },
-        ),
+    let kinds: [Kind; 8] = [
         ("D-Bus rules that double their states", |marks| {
             format!("dbus send path=/**a{marks} interface=**b{marks} member=**c{marks},")
         }),
