@@ -62,17 +62,19 @@ impl ByteSet {
         Self([!a, !b, !c, !d])
     }
 
+    /// The bytes that are in another set as well.
+    #[must_use]
+    pub fn intersection(mut self, other: Self) -> Self {
+        for (word, other) in self.0.iter_mut().zip(other.0) {
+            *word &= other;
+        }
+        self
+    }
+
     /// Whether nothing is in it.
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.0 == [0; 4]
-    }
-
-    /// Its only byte, if it has just one.
-    #[must_use]
-    pub fn single(&self) -> Option<u8> {
-        let bytes: u32 = self.0.iter().map(|word| word.count_ones()).sum();
-        if bytes == 1 { self.iter().next() } else { None }
     }
 
     /// The bytes, ascending.

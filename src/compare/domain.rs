@@ -3,8 +3,7 @@
 //! Automata of policies also answer strings that no operation has, like `/a//b`. Witnesses must be real, so every walk stays
 //! inside of a [`Domain`].
 
-use std::collections::HashMap;
-
+use crate::apparmor::automaton::Map;
 use crate::apparmor::pattern::ByteSet;
 
 /// A part of the strings of a domain, after the part before it.
@@ -209,25 +208,30 @@ impl Domain {
         }
     }
 
-    /// Sets of bytes that the domain tells apart.
-    pub(super) fn sets(&self) -> Vec<ByteSet> {
-        let mut sets = vec![ByteSet::of(b"\0")];
-        let single = |byte: u8| ByteSet::of(&[byte]);
+    /// What the domain tells apart: single bytes, and sets.
+    pub(super) fn sets(&self) -> (ByteSet, Vec<ByteSet>) {
+        let mut sets = Vec::new();
+        let mut single = ByteSet::of(b"\0");
+        let mut add = |bytes: &mut dyn Iterator<Item = u8>| {
+            for byte in bytes {
+                single.insert(byte);
+            }
+        };
         for (field, tree) in self.fields.iter().zip(&self.trees) {
             match field {
-                Field::Ascending(set) => sets.extend(set.iter().map(single)),
+                Field::Ascending(set) => add(&mut set.iter()),
                 Field::Byte(set) => sets.push(*set),
-                Field::Literal(bytes) => sets.extend(bytes.iter().copied().map(single)),
-                Field::Path => sets.extend([single(b'/'), single(b'.')]),
+                Field::Literal(bytes) => add(&mut bytes.iter().copied()),
+                Field::Path => add(&mut b"/.".iter().copied()),
                 Field::NewLabel => {
-                    sets.push(single(b'&'));
-                    sets.extend(tree.bytes().map(single));
+                    add(&mut std::iter::once(b'&'));
+                    add(&mut tree.bytes());
                 }
-                Field::Label | Field::OneOf(_) => sets.extend(tree.bytes().map(single)),
+                Field::Label | Field::OneOf(_) => add(&mut tree.bytes()),
                 Field::Text => {}
             }
         }
-        sets
+        (single, sets)
     }
 }
 
@@ -247,7 +251,7 @@ fn path_next(inner: u32, byte: u8) -> Option<u32> {
 /// Strings by their beginnings. Node 0 is the root.
 #[derive(Clone, Debug, Default)]
 struct Tree {
-    edges: HashMap<(u32, u8), u32>,
+    edges: Map<(u32, u8), u32>,
     ends: Vec<u32>,
 }
 

@@ -143,7 +143,7 @@ impl<'a> Side<'a> {
         };
         self.permits
             .entry(state)
-            .or_insert_with(|| permits(&self.entries, &automaton.accepts(state)))
+            .or_insert_with(|| permits(&self.entries, automaton.accepts(state)))
             .clone()
     }
 
@@ -154,14 +154,14 @@ impl<'a> Side<'a> {
         };
         self.permits
             .entry(state)
-            .or_insert_with(|| permits(&self.entries, &automaton.accepts(state)))
+            .or_insert_with(|| permits(&self.entries, automaton.accepts(state)))
             .allow
     }
 
     /// The entry that decides a bit here, and whether it permits.
     pub(super) fn deciding(&self, at: At, bit: u32) -> Option<(&'a Entry, bool)> {
         let automaton = self.automaton.as_ref()?;
-        let Deciding { entry, allows } = deciding(&self.entries, &automaton.accepts(at?), bit)?;
+        let Deciding { entry, allows } = deciding(&self.entries, automaton.accepts(at?), bit)?;
         Some((*self.entries.get(entry)?, allows))
     }
 
@@ -275,42 +275,56 @@ pub(super) fn distinct_bytes(
     sides: &[&Side<'_>],
     budget: &mut Budget,
 ) -> Result<Vec<u8>, Exhausted> {
-    let sets = domain.sets();
-    let (mut classes, representatives) = partition(sets.iter(), budget)?;
-    let mut count = representatives.len();
-    for side in sides {
-        // The new class of each pair of classes, counted from 1. There are at most 256 of them, as there are bytes.
-        let width = side.classes();
-        let mut known = vec![0_u16; count * width];
-        count = 0;
-        for (byte, class) in (0..=u8::MAX).zip(classes.iter_mut()) {
-            let pair = usize::from(*class) * width + usize::from(side.class(byte));
-            if let Some(new) = known.get_mut(pair) {
-                if *new == 0 {
-                    count += 1;
-                    *new = u16::try_from(count).unwrap_or(u16::MAX);
-                }
-                *class = u8::try_from(*new - 1).unwrap_or(u8::MAX);
-            }
-        }
-    }
-    let mut seen = [false; 256];
-    Ok(readable_bytes()
-        .filter(|&byte| {
-            classes
-                .get(usize::from(byte))
-                .and_then(|&class| seen.get_mut(usize::from(class)))
-                .is_some_and(|seen| !std::mem::replace(seen, true))
-        })
-        .collect())
+    let (single, sets) = domain.sets();
+    let (classes, representatives) = partition(single, sets.iter(), budget)?;
+    // Each combination of classes that a byte has is one place; there are at most 256 bytes.
+    let places = sides.iter().map(|side| side.classes());
+    let mut seen = vec![false; places.product::<usize>() * representatives.len()];
+    let bytes = READABLE.into_iter().filter(|&byte| {
+        let own = classes.get(usize::from(byte)).copied().unwrap_or_default();
+        let place = sides.iter().fold(usize::from(own), |place, side| {
+            place * side.classes() + usize::from(side.class(byte))
+        });
+        seen.get_mut(place)
+            .is_some_and(|seen| !std::mem::replace(seen, true))
+    });
+    Ok(bytes.collect())
 }
 
-/// All bytes, those first that people read easily.
-fn readable_bytes() -> impl Iterator<Item = u8> {
-    let letters = (b'a'..=b'z').chain(b'0'..=b'9').chain(b'A'..=b'Z');
-    let is_letter = |byte: &u8| !byte.is_ascii_alphanumeric();
-    letters
-        .chain(b"/_-.".iter().copied())
-        .chain((b'!'..=b'~').filter(move |byte| is_letter(byte) && !b"/_-.".contains(byte)))
-        .chain((0..=u8::MAX).filter(|byte| !(b'!'..=b'~').contains(byte)))
-}
+/// All bytes, those first that people read easily: small letters, digits, capitals, what stands in paths, what can be printed.
+const READABLE: [u8; 256] = {
+    const fn rank(byte: u8) -> u8 {
+        match byte {
+            b'a'..=b'z' => 0,
+            b'0'..=b'9' => 1,
+            b'A'..=b'Z' => 2,
+            b'/' => 3,
+            b'_' => 4,
+            b'-' => 5,
+            b'.' => 6,
+            b'!'..=b'~' => 7,
+            _ => 8,
+        }
+    }
+    let mut bytes = [0; 256];
+    let mut filled = 0;
+    let mut wanted = 0;
+    while wanted <= 8 {
+        let mut byte = 0_u8;
+        loop {
+            if rank(byte) == wanted {
+                #[expect(clippy::indexing_slicing, reason = "checked at compile time")]
+                {
+                    bytes[filled] = byte;
+                }
+                filled += 1;
+            }
+            if byte == u8::MAX {
+                break;
+            }
+            byte += 1;
+        }
+        wanted += 1;
+    }
+    bytes
+};

@@ -232,6 +232,8 @@ pub(super) fn differences(
             }
             Ok(())
         };
+        // Bytes that the domain tells apart elsewhere lead to the same place here.
+        let mut previous = None;
         for &byte in &bytes {
             let Some(place) = search.domain.next(key.place, byte) else {
                 continue;
@@ -244,7 +246,9 @@ pub(super) fn differences(
                 first: key.first.next(first, byte, crosses, budget)?,
                 second: key.second.next(second, byte, crosses, budget)?,
             };
-            push(next, Step::Byte(byte), first, budget)?;
+            if previous.replace(next) != Some(next) {
+                push(next, Step::Byte(byte), first, budget)?;
+            }
         }
         if let Some(place) = search.domain.after_label(key.place) {
             for (index, (mine, theirs)) in search.names.pairs.iter().enumerate() {

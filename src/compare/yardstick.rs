@@ -112,19 +112,20 @@ impl Known {
         } else {
             None
         };
+        let search = Search {
+            domain: &domain,
+            names: &names,
+            bits: query.mask(),
+            early: query.early,
+            second_is: guarantees.as_ref().map_or(Breadth::Narrow, Breadth::Known),
+            limit: MAX_WITNESSES,
+        };
+        // Also makes all states that a walk over other names comes to.
+        let mut everything = Side::everything();
+        let found = differences(&mut everything, &mut side, &search, budget)?;
         let beyond = if domain.has_labels() {
             None
         } else {
-            let search = Search {
-                domain: &domain,
-                names: &names,
-                bits: query.mask(),
-                early: query.early,
-                second_is: guarantees.as_ref().map_or(Breadth::Narrow, Breadth::Known),
-                limit: MAX_WITNESSES,
-            };
-            let mut everything = Side::everything();
-            let found = differences(&mut everything, &mut side, &search, budget)?;
             Some(preferred(
                 query,
                 (&mut everything, &mut side),

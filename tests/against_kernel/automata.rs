@@ -2,7 +2,7 @@
 
 use anyhow::Result;
 use armorgate::apparmor::{
-    automaton::{Automaton, Budget, Rules},
+    automaton::{Automaton, Budget},
     model::{Entry, Permits, permits},
 };
 
@@ -26,12 +26,12 @@ impl<'a> Automata<'a> {
     }
 
     /// The entries that match.
-    pub(crate) fn matched(&mut self, string: &[u8]) -> Result<Rules> {
+    pub(crate) fn matched(&mut self, string: &[u8]) -> Result<Vec<u32>> {
         let mut state = self.automaton.start();
         for &byte in string {
             state = self.automaton.next(state, byte, &mut self.budget)?;
         }
-        Ok(self.automaton.accepts(state))
+        Ok(self.automaton.accepts(state).to_vec())
     }
 
     /// What they add up to.

@@ -34,9 +34,8 @@ use armorgate::{
 use comfy_table::{Table, presets::UTF8_FULL_CONDENSED};
 use support::from_setup;
 
-/// Runs of which the median counts.
-const OURS: usize = 5;
-const THEIRS: usize = 3;
+/// Runs of each in turn, so that a machine that slows down does so for both; their medians count.
+const RUNS: usize = 5;
 
 /// Targets.
 const MEDIAN: f64 = 0.1;
@@ -93,17 +92,10 @@ impl Parser {
 
     /// Seconds to compile a file, or nothing when it refuses it.
     fn seconds(&self, folder: &Path, file: &Path) -> Result<Option<f64>> {
-        let mut command = self.command(folder, file);
-        let mut taken = Vec::new();
-        for _ in 0..THEIRS {
-            let start = Instant::now();
-            let status = command.status().context("cannot start the parser")?;
-            taken.push(start.elapsed().as_secs_f64());
-            if !status.success() {
-                return Ok(None);
-            }
-        }
-        Ok(Some(median(&mut taken)))
+        let start = Instant::now();
+        let status = self.command(folder, file).status();
+        let status = status.context("cannot start the parser")?;
+        Ok(status.success().then(|| start.elapsed().as_secs_f64()))
     }
 }
 
@@ -115,6 +107,31 @@ struct Row {
 }
 
 impl Row {
+    /// Nothing for a text without profiles that can be compared, and one that the parser itself does not take.
+    fn measure(
+        parser: &Parser,
+        (name, folder, file): (&str, &Path, &Path),
+        against: &Yardstick,
+    ) -> Result<Option<Self>> {
+        let (mut ours, mut theirs) = (Vec::new(), Vec::new());
+        for _ in 0..RUNS {
+            let (Some(own), Some(other)) = (
+                verdict(folder, file, against)?,
+                parser.seconds(folder, file)?,
+            ) else {
+                return Ok(None);
+            };
+            ours.push(own);
+            theirs.push(other);
+        }
+        let file = file.file_name().context("a name")?.to_string_lossy();
+        Ok(Some(Self {
+            name: format!("{file} of {name} by {}", parser.name),
+            ours: median(&mut ours),
+            theirs: median(&mut theirs),
+        }))
+    }
+
     fn ratio(&self) -> f64 {
         self.ours / self.theirs
     }
@@ -150,26 +167,21 @@ fn profiles() -> Result<bool> {
             &folder,
             &shipped.root.join("usr/share/apparmor/extra-profiles"),
         ])?;
-        let mut ours = Vec::new();
-        for file in &files {
-            ours.push(verdict(&folder, file, &against)?);
-        }
         for parser in compilers {
             let trial = tempfile::NamedTempFile::new()?;
             fs::write(trial.path(), "profile trial { /a r, }\n")?;
-            let start = parser.seconds(&folder, trial.path())?.context("it runs")?;
+            let mut starts = Vec::new();
+            for _ in 0..RUNS {
+                starts.push(parser.seconds(&folder, trial.path())?.context("it runs")?);
+            }
+            let start = median(&mut starts);
             let mut rows = Vec::new();
-            for (file, ours) in files.iter().zip(&ours) {
-                // Texts without profiles that can be compared, and those that the parser itself does not take.
-                let (Some(ours), Some(theirs)) = (ours, parser.seconds(&folder, file)?) else {
-                    continue;
-                };
-                let name = file.file_name().context("a name")?.to_string_lossy();
-                rows.push(Row {
-                    name: format!("{name} of {} by {}", shipped.name, parser.name),
-                    ours: *ours,
-                    theirs,
-                });
+            for file in &files {
+                rows.extend(Row::measure(
+                    parser,
+                    (shipped.name, &folder, file),
+                    &against,
+                )?);
             }
             ensure!(rows.len() > 100, "only {} profiles", rows.len());
             rows.sort_by(|a, b| a.ratio().total_cmp(&b.ratio()));
@@ -197,7 +209,7 @@ fn profiles() -> Result<bool> {
         }
     }
     println!(
-        "Text to verdict against containerd's default, in process, against apparmor_parser -QKT; medians of {OURS} and {THEIRS} runs. The default itself is read once for all: {:.2} ms.",
+        "Text to verdict against containerd's default, in process, against apparmor_parser -QKT; medians of {RUNS} runs in turn. The default itself is read once for all: {:.2} ms.",
         once.as_secs_f64() * 1e3
     );
     println!("{table}");
@@ -250,42 +262,34 @@ fn files(folders: &[&Path]) -> Result<Vec<PathBuf>> {
 /// Seconds from a file to the verdicts on its profiles, or nothing when there are none in it that can be compared. The baseline is
 /// read once for all files, as the gate does it.
 fn verdict(folder: &Path, file: &Path, against: &Yardstick) -> Result<Option<f64>> {
-    let mut taken = Vec::new();
-    for _ in 0..OURS {
-        let start = Instant::now();
-        let text: Arc<[u8]> = fs::read(file)?.into();
-        let includes = FromDisk(folder);
-        let (loaded, found) = load(file.display().to_string(), text, &includes);
-        let (candidate, more) = policy(&loaded, &includes);
-        let mut found = found.iter().chain(&more);
-        let error = found.find(|found| found.severity == Severity::Error);
-        ensure!(error.is_none(), "{}: {error:?}", file.display());
-        let profiles = candidate
-            .profiles
-            .iter()
-            .filter(|profile| profile.parent.is_none());
-        let mut compared = 0;
-        for profile in profiles {
-            let subject = Subject {
-                policy: &candidate,
-                sources: &loaded.sources,
-                profile,
-            };
-            let relation =
-                black_box(compare_within(subject, against, &mut Budget::default())).relation;
-            match relation {
-                // Known before anything is compared: it would flatter.
-                Relation::Unknown { why } if why.contains("attach_disconnected.path") => {}
-                Relation::Unknown { why } => bail!("{}: {why}", file.display()),
-                _ => compared += 1,
-            }
+    let start = Instant::now();
+    let text: Arc<[u8]> = fs::read(file)?.into();
+    let includes = FromDisk(folder);
+    let (loaded, found) = load(file.display().to_string(), text, &includes);
+    let (candidate, more) = policy(&loaded, &includes);
+    let mut found = found.iter().chain(&more);
+    let error = found.find(|found| found.severity == Severity::Error);
+    ensure!(error.is_none(), "{}: {error:?}", file.display());
+    let profiles = candidate
+        .profiles
+        .iter()
+        .filter(|profile| profile.parent.is_none());
+    let mut compared = 0;
+    for profile in profiles {
+        let subject = Subject {
+            policy: &candidate,
+            sources: &loaded.sources,
+            profile,
+        };
+        let relation = black_box(compare_within(subject, against, &mut Budget::default())).relation;
+        match relation {
+            // Known before anything is compared: it would flatter.
+            Relation::Unknown { why } if why.contains("attach_disconnected.path") => {}
+            Relation::Unknown { why } => bail!("{}: {why}", file.display()),
+            _ => compared += 1,
         }
-        if compared == 0 {
-            return Ok(None);
-        }
-        taken.push(start.elapsed().as_secs_f64());
     }
-    Ok(Some(median(&mut taken)))
+    Ok((compared > 0).then(|| start.elapsed().as_secs_f64()))
 }
 
 /// Includes from a folder, as the command line reads them.

@@ -408,10 +408,10 @@ fn walk(
     let mut known = HashSet::from([start]);
     // Each with the one that it was reached from, and by which byte.
     let mut reached: Vec<(Reached, usize, u8)> = vec![(start, 0, 0)];
-    let mut added: HashMap<armorgate::apparmor::automaton::Rules, Permits> = HashMap::new();
+    let mut added: HashMap<Vec<u32>, Permits> = HashMap::new();
     let mut index = 0;
     while let Some(&((ours, theirs, place), before, last)) = reached.get(index) {
-        let accepts = automaton.accepts(ours);
+        let accepts = automaton.accepts(ours).to_vec();
         let permits = added
             .entry(accepts)
             .or_insert_with_key(|accepts| permits(entries, accepts));

@@ -1,5 +1,7 @@
 //! Patterns to positions: a Thompson automaton whose literal beginnings share a tree.
 
+use std::ops::Range;
+
 use super::super::pattern::{ByteSet, Pattern};
 use super::{Budget, Exhausted, Map};
 
@@ -14,11 +16,8 @@ pub(super) enum Position {
     Set(ByteSet, u32),
     /// Any number of bytes of a set, then the next.
     Star(ByteSet, u32),
-    /// Beginnings that patterns share: the positions after a byte, in order, and those that need none.
-    Tree {
-        edges: Vec<(u8, u32)>,
-        tails: Vec<u32>,
-    },
+    /// Beginnings that patterns share: where its [`Positions::edges`] are, and the positions that need no byte.
+    Tree { edges: Range<u32>, tails: Vec<u32> },
     /// Any of these.
     Union(Vec<u32>),
 }
@@ -28,8 +27,21 @@ pub(super) enum Position {
 pub(super) struct Positions {
     pub(super) all: Vec<Position>,
     pub(super) start: u32,
+    /// Bytes and the positions after them, one tree node's after the other's, in order.
+    pub(super) edges: Vec<(u8, u32)>,
     /// Which patterns may still end: a mask of the caller's per position.
     pub(super) masks: Vec<u32>,
+}
+
+/// Positions that most profiles come to.
+const USUAL: usize = 512;
+
+impl Positions {
+    /// The edges of a node.
+    pub(super) fn edges(&self, of: &Range<u32>) -> &[(u8, u32)] {
+        let of = of.start as usize..of.end as usize;
+        self.edges.get(of).unwrap_or_default()
+    }
 }
 
 /// Builds positions for patterns. `masks` has a number for each pattern, which positions on its way collect.
@@ -38,13 +50,13 @@ pub(super) fn build<'a>(
     budget: &mut Budget,
 ) -> Result<Positions, Exhausted> {
     let mut builder = Builder {
-        positions: Vec::new(),
-        masks: Vec::new(),
+        positions: Vec::with_capacity(USUAL),
+        masks: Vec::with_capacity(USUAL),
         edges: Map::default(),
     };
     let root = builder.push(
         Position::Tree {
-            edges: Vec::new(),
+            edges: 0..0,
             tails: Vec::new(),
         },
         0,
@@ -58,18 +70,21 @@ pub(super) fn build<'a>(
         )?;
         builder.insert(root, pattern, accept, mask, budget)?;
     }
-    for ((node, byte), child) in std::mem::take(&mut builder.edges) {
+    let mut all: Vec<((u32, u8), u32)> = builder.edges.into_iter().collect();
+    all.sort_unstable();
+    let mut edges: Vec<(u8, u32)> = Vec::with_capacity(all.len());
+    for node in all.chunk_by(|((one, _), _), ((other, _), _)| one == other) {
+        let begin = u32::try_from(edges.len()).map_err(|_| Exhausted)?;
+        edges.extend(node.iter().map(|&((_, byte), child)| (byte, child)));
+        let end = u32::try_from(edges.len()).map_err(|_| Exhausted)?;
+        let node = node.first().map_or(0, |((node, _), _)| *node);
         if let Some(Position::Tree { edges, .. }) = builder.positions.get_mut(node as usize) {
-            edges.push((byte, child));
-        }
-    }
-    for position in &mut builder.positions {
-        if let Position::Tree { edges, .. } = position {
-            edges.sort_unstable();
+            *edges = begin..end;
         }
     }
     Ok(Positions {
         all: builder.positions,
+        edges,
         start: root,
         masks: builder.masks,
     })
@@ -121,7 +136,7 @@ impl Builder {
                 next
             } else {
                 let empty = Position::Tree {
-                    edges: Vec::new(),
+                    edges: 0..0,
                     tails: Vec::new(),
                 };
                 let next = self.push(empty, 0, budget)?;

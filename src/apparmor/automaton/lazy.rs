@@ -1,24 +1,30 @@
 //! States made when they are reached.
 
+use std::hash::{BuildHasher as _, Hasher as _};
 use std::sync::Arc;
+
+use hashbrown::HashTable;
 
 use super::super::pattern::{ByteSet, Pattern};
 use super::build::{Position, Positions, build};
-use super::{Budget, Exhausted, Map, Set};
+use super::{Budget, Exhausted, Set};
 
 /// A state: a number that stays for the automaton's life.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct StateId(u32);
 
-/// Numbers of the patterns that match.
-pub type Rules = Arc<[u32]>;
-
-/// Patterns as one automaton.
+/// Patterns as one automaton. What its states hold stands in a few long lists, so that a copy is cheap: every comparison with a
+/// baseline begins with one.
 #[derive(Clone, Debug)]
 pub struct Automaton {
     positions: Arc<Positions>,
     states: Vec<State>,
-    known: Map<Arc<[u32]>, StateId>,
+    /// What is in the states, one after the other.
+    members: Vec<u32>,
+    /// The state after each class of bytes, state by state; [`NOT_MADE`] until it is asked for.
+    next: Vec<u32>,
+    /// States by their members.
+    known: HashTable<StateId>,
     start: StateId,
     /// Which closure a position was last seen in, so that each is in it once.
     seen: Vec<u32>,
@@ -30,6 +36,9 @@ pub struct Automaton {
     scratch: Scratch,
 }
 
+/// In place of a state's number.
+const NOT_MADE: u32 = u32::MAX;
+
 /// Room to make a state in, kept from one to the next.
 #[derive(Clone, Debug, Default)]
 struct Scratch {
@@ -39,18 +48,15 @@ struct Scratch {
     reading: Vec<u32>,
     /// The patterns that match.
     accepts: Vec<u32>,
-    /// Both, which tell states apart.
-    key: Vec<u32>,
 }
 
-#[derive(Clone, Debug)]
+/// Its members are positions that read a byte, ascending, then the patterns that match, ascending.
+#[derive(Clone, Copy, Debug)]
 struct State {
-    /// Positions that read a byte, ascending.
-    positions: Arc<[u32]>,
-    accepts: Rules,
+    begin: usize,
+    accepts: usize,
+    end: usize,
     mask: u32,
-    /// By class of byte.
-    next: Vec<Option<StateId>>,
 }
 
 impl Automaton {
@@ -65,7 +71,9 @@ impl Automaton {
             seen: vec![0; positions.all.len()],
             positions: Arc::new(positions),
             states: Vec::new(),
-            known: Map::default(),
+            members: Vec::new(),
+            next: Vec::new(),
+            known: HashTable::new(),
             start: StateId(0),
             closures: 0,
             classes,
@@ -95,12 +103,13 @@ impl Automaton {
         get(&self.classes, byte)
     }
 
-    /// The patterns that match what was read.
+    /// Numbers of the patterns that match what was read, ascending.
     #[must_use]
-    pub fn accepts(&self, state: StateId) -> Rules {
-        self.states
-            .get(state.0 as usize)
-            .map_or_else(|| Arc::from([]), |state| Arc::clone(&state.accepts))
+    pub fn accepts(&self, state: StateId) -> &[u32] {
+        let state = self.states.get(state.0 as usize);
+        state.map_or(&[], |state| {
+            members(&self.members, state.accepts..state.end)
+        })
     }
 
     /// The masks of all patterns that match, or may after more bytes.
@@ -135,19 +144,24 @@ impl Automaton {
         let Some(from) = self.states.get(state.0 as usize) else {
             return Err(Exhausted);
         };
-        if let Some(Some(next)) = from.next.get(class) {
-            return Ok(*next);
+        let slot = state.0 as usize * self.representatives.len() + class;
+        match self.next.get(slot) {
+            Some(&NOT_MADE) => {}
+            Some(&next) => return Ok(StateId(next)),
+            None => return Err(Exhausted),
         }
-        budget.step(from.positions.len())?;
+        let reading = members(&self.members, from.begin..from.accepts);
+        budget.step(reading.len())?;
         let byte = self.representatives.get(class).copied().unwrap_or(byte);
         let targets = &mut self.scratch.stack;
         targets.clear();
-        for &position in &*from.positions {
+        for &position in reading {
             match self.positions.all.get(position as usize) {
                 Some(Position::Byte(expected, next)) if *expected == byte => targets.push(*next),
                 Some(Position::Set(set, next)) if set.contains(byte) => targets.push(*next),
                 Some(Position::Star(set, _)) if set.contains(byte) => targets.push(position),
                 Some(Position::Tree { edges, .. }) => {
+                    let edges = self.positions.edges(edges);
                     if let Ok(found) = edges.binary_search_by_key(&byte, |&(byte, _)| byte) {
                         targets.extend(edges.get(found).map(|&(_, next)| next));
                     }
@@ -156,12 +170,8 @@ impl Automaton {
             }
         }
         let next = self.state(budget)?;
-        if let Some(slot) = self
-            .states
-            .get_mut(state.0 as usize)
-            .and_then(|state| state.next.get_mut(class))
-        {
-            *slot = Some(next);
+        if let Some(slot) = self.next.get_mut(slot) {
+            *slot = next.0;
         }
         Ok(next)
     }
@@ -173,7 +183,6 @@ impl Automaton {
             stack,
             reading,
             accepts,
-            key,
         } = &mut self.scratch;
         reading.clear();
         accepts.clear();
@@ -209,28 +218,60 @@ impl Automaton {
         }
         reading.sort_unstable();
         accepts.sort_unstable();
-        // Positions and accepts together tell states apart.
-        key.clear();
-        key.extend_from_slice(reading);
-        key.push(u32::MAX);
-        key.extend_from_slice(accepts);
-        if let Some(&known) = self.known.get(key.as_slice()) {
+        let hash = hash(reading, accepts);
+        let (states, all) = (&self.states, &self.members);
+        let of = |id: &StateId| states.get(id.0 as usize).copied();
+        let same = |id: &StateId| {
+            of(id).is_some_and(|state| {
+                members(all, state.begin..state.accepts) == reading.as_slice()
+                    && members(all, state.accepts..state.end) == accepts.as_slice()
+            })
+        };
+        if let Some(&known) = self.known.find(hash, same) {
             return Ok(known);
         }
-        let id = StateId(u32::try_from(self.states.len()).map_err(|_| Exhausted)?);
+        let id = u32::try_from(states.len()).map_err(|_| Exhausted)?;
+        if id == NOT_MADE {
+            return Err(Exhausted);
+        }
         let classes = self.representatives.len();
-        budget.keep(
-            (key.len() + reading.len() + accepts.len()) * 4 + classes * 8 + size_of::<State>() + 64,
-        )?;
+        // The lists have room for twice as much when they have just grown.
+        budget.keep((reading.len() + accepts.len() + classes) * 8 + size_of::<State>() * 2 + 16)?;
+        let rehash = |id: &StateId| {
+            of(id).map_or(0, |state| {
+                self::hash(
+                    members(all, state.begin..state.accepts),
+                    members(all, state.accepts..state.end),
+                )
+            })
+        };
+        self.known.insert_unique(hash, StateId(id), rehash);
+        let begin = self.members.len();
+        self.members.extend_from_slice(reading);
+        self.members.extend_from_slice(accepts);
         self.states.push(State {
-            positions: reading.as_slice().into(),
-            accepts: accepts.as_slice().into(),
+            begin,
+            accepts: begin + reading.len(),
+            end: self.members.len(),
             mask,
-            next: vec![None; classes],
         });
-        self.known.insert(key.as_slice().into(), id);
-        Ok(id)
+        self.next.resize(self.next.len() + classes, NOT_MADE);
+        Ok(StateId(id))
     }
+}
+
+/// A part of the list of members.
+fn members(all: &[u32], part: std::ops::Range<usize>) -> &[u32] {
+    all.get(part).unwrap_or_default()
+}
+
+/// Positions and accepts together tell states apart.
+fn hash(reading: &[u32], accepts: &[u32]) -> u64 {
+    let mut hasher = foldhash::fast::FixedState::default().build_hasher();
+    for &member in reading.iter().chain(&[u32::MAX]).chain(accepts) {
+        hasher.write_u32(member);
+    }
+    hasher.finish()
 }
 
 /// Splits the bytes so that no position tells two of the same class apart.
@@ -239,85 +280,61 @@ fn byte_classes(
     budget: &mut Budget,
 ) -> Result<(Box<[u8; 256]>, Vec<u8>), Exhausted> {
     let mut sets: Set<ByteSet> = Set::default();
+    let mut single = ByteSet::NONE;
     for position in &positions.all {
         match position {
-            Position::Byte(byte, _) => {
-                sets.insert(ByteSet::of(&[*byte]));
-            }
+            Position::Byte(byte, _) => single.insert(*byte),
             Position::Set(set, _) | Position::Star(set, _) => {
                 sets.insert(*set);
             }
-            Position::Tree { edges, .. } => {
-                sets.extend(edges.iter().map(|(byte, _)| ByteSet::of(&[*byte])));
-            }
-            Position::Accept(_) | Position::Union(_) => {}
+            Position::Accept(_) | Position::Tree { .. } | Position::Union(_) => {}
         }
     }
-    partition(sets.iter(), budget)
+    for (byte, _) in &positions.edges {
+        single.insert(*byte);
+    }
+    partition(single, sets.iter(), budget)
 }
 
-/// Splits the bytes so that no set tells two of the same class apart: the class of each byte, and a byte of each class.
+/// Splits the bytes so that no set tells two of the same class apart, and each of some single bytes is one of its own: the class
+/// of each byte, and a byte of each class.
 pub(crate) fn partition<'a>(
+    single: ByteSet,
     sets: impl Iterator<Item = &'a ByteSet>,
     budget: &mut Budget,
 ) -> Result<(Box<[u8; 256]>, Vec<u8>), Exhausted> {
-    // Each set splits the classes that it cuts. There are never more than 256.
-    let mut classes = Box::new([0_u8; 256]);
-    let mut sizes = [0_u16; 256];
-    if let Some(all) = sizes.first_mut() {
-        *all = 256;
-    }
-    let mut count = 1_usize;
+    // Each set splits the classes that it cuts; a single byte cannot be cut. There are never more than 256.
+    let mut parts = vec![single.complement()];
+    parts.retain(|part| !part.is_empty());
     for set in sets {
-        if count == 256 {
-            break;
-        }
         budget.step(64)?;
-        // Most sets are single bytes, the same ones again and again.
-        if let Some(byte) = set.single() {
-            let class = get(&classes, byte);
-            let size = slot(&mut sizes, class);
-            if *size > 1 {
-                *size -= 1;
-                let new = u8::try_from(count).unwrap_or(u8::MAX);
-                *slot(&mut classes, byte) = new;
-                *slot(&mut sizes, new) = 1;
-                count += 1;
-            }
-            continue;
-        }
-        let mut inside = [0_u16; 256];
-        for byte in set.iter() {
-            *slot(&mut inside, get(&classes, byte)) += 1;
-        }
-        // The new class of those in the set, by their old one; 0, which is never new, until one is made.
-        let mut split = [0_u8; 256];
-        for byte in set.iter() {
-            let class = get(&classes, byte);
-            if *slot(&mut inside, class) == *slot(&mut sizes, class) {
-                continue;
-            }
-            let new = slot(&mut split, class);
-            if *new == 0 {
-                *new = u8::try_from(count).unwrap_or(u8::MAX);
-                count += 1;
-            }
-            let new = *new;
-            *slot(&mut classes, byte) = new;
-        }
-        for (class, &new) in (0..=u8::MAX).zip(&split) {
-            if new != 0 {
-                let moved = *slot(&mut inside, class);
-                *slot(&mut sizes, class) -= moved;
-                *slot(&mut sizes, new) = moved;
+        for index in 0..parts.len() {
+            let Some(part) = parts.get_mut(index) else {
+                break;
+            };
+            let inside = part.intersection(*set);
+            let outside = part.intersection(set.complement());
+            if !inside.is_empty() && !outside.is_empty() {
+                *part = inside;
+                parts.push(outside);
             }
         }
     }
-    let mut representatives = vec![0; count];
-    for byte in (0..=u8::MAX).rev() {
-        if let Some(slot) = representatives.get_mut(usize::from(get(&classes, byte))) {
-            *slot = byte;
+    let mut classes = Box::new([0_u8; 256]);
+    let mut representatives = Vec::with_capacity(parts.len() + 16);
+    let mut add = |part: &mut dyn Iterator<Item = u8>| {
+        let class = u8::try_from(representatives.len()).unwrap_or(u8::MAX);
+        let mut part = part.peekable();
+        representatives.extend(part.peek().copied());
+        for byte in part {
+            *slot(&mut classes, byte) = class;
         }
+    };
+    for part in &parts {
+        add(&mut part.iter());
+    }
+    for byte in single.iter() {
+        add(&mut std::iter::once(byte));
     }
     Ok((classes, representatives))
 }
@@ -327,10 +344,10 @@ fn get(classes: &[u8; 256], byte: u8) -> u8 {
     classes[usize::from(byte)]
 }
 
-/// The place of a byte, or of a class of bytes.
+/// The place of a byte.
 #[expect(clippy::indexing_slicing, reason = "INVARIANT: a byte is below 256")]
-fn slot<T>(table: &mut [T; 256], index: u8) -> &mut T {
-    &mut table[usize::from(index)]
+fn slot(classes: &mut [u8; 256], byte: u8) -> &mut u8 {
+    &mut classes[usize::from(byte)]
 }
 
 #[cfg(test)]

@@ -10,7 +10,7 @@ mod build;
 mod lazy;
 
 pub(crate) use lazy::partition;
-pub use lazy::{Automaton, Rules, StateId};
+pub use lazy::{Automaton, StateId};
 
 /// Maps and sets of small keys that this program makes up itself: a fast hash without a seed, as states are counted from 0.
 pub(crate) type Map<K, V> = HashMap<K, V, foldhash::fast::FixedState>;

@@ -53,10 +53,11 @@ impl<'a> Reader<'a> {
     }
 
     fn terms(&mut self) -> Result<Pattern, GlobError> {
-        let mut parts = Vec::new();
-        let mut literal = Vec::new();
+        let mut parts: Vec<Pattern> = Vec::new();
         while let Some(&token) = self.tokens.first() {
+            let literal = self.literal();
             let part = match token {
+                _ if !literal.is_empty() => Pattern::Literal(literal),
                 Token::Bar | Token::Close => break,
                 Token::Star => return Err(GlobError::InvalidSet),
                 _ => self.term()?,
@@ -67,22 +68,35 @@ impl<'a> Reader<'a> {
             } else {
                 part
             };
-            if let Pattern::Literal(bytes) = part {
-                literal.extend(bytes);
-            } else {
-                if !literal.is_empty() {
-                    parts.push(Pattern::Literal(std::mem::take(&mut literal)));
-                }
-                parts.push(part);
+            match (parts.last_mut(), part) {
+                (_, Pattern::Literal(bytes)) if bytes.is_empty() => {}
+                (Some(Pattern::Literal(before)), Pattern::Literal(bytes)) => before.extend(bytes),
+                (_, part) => parts.push(part),
             }
-        }
-        if !literal.is_empty() || parts.is_empty() {
-            parts.push(Pattern::Literal(literal));
         }
         Ok(match <[Pattern; 1]>::try_from(parts) {
             Ok([only]) => only,
+            Err(parts) if parts.is_empty() => Pattern::empty(),
             Err(parts) => Pattern::Concat(parts),
         })
+    }
+
+    /// The bytes that stand for themselves up to the next other token; without the last where a star follows, which is about that
+    /// byte alone.
+    fn literal(&mut self) -> Vec<u8> {
+        let plain = |token: &Token| match *token {
+            Token::Byte(byte) | Token::Escaped(byte) => Some(byte),
+            Token::Caret => Some(b'^'),
+            Token::Dash => Some(b'-'),
+            Token::CloseSet => Some(b']'),
+            _ => None,
+        };
+        let count = self.tokens.iter().map_while(plain).count();
+        let starred = self.tokens.get(count) == Some(&Token::Star);
+        let count = count - usize::from(starred && count > 1);
+        let (run, rest) = self.tokens.split_at(count);
+        self.tokens = rest;
+        run.iter().map_while(plain).collect()
     }
 
     fn term(&mut self) -> Result<Pattern, GlobError> {
@@ -91,10 +105,6 @@ impl<'a> Reader<'a> {
                 self.exact = false;
                 Pattern::Set(ByteSet::ALL)
             }
-            Token::Byte(byte) | Token::Escaped(byte) => Pattern::Literal(vec![byte]),
-            Token::Caret => Pattern::Literal(b"^".to_vec()),
-            Token::Dash => Pattern::Literal(b"-".to_vec()),
-            Token::CloseSet => Pattern::Literal(b"]".to_vec()),
             Token::Open => {
                 let inner = self.alternatives()?;
                 if !self.take(Token::Close) {
@@ -103,7 +113,7 @@ impl<'a> Reader<'a> {
                 inner
             }
             Token::OpenSet => Pattern::Set(self.set()?),
-            Token::Bar | Token::Close | Token::Star => return Err(GlobError::InvalidSet),
+            _ => return Err(GlobError::InvalidSet),
         })
     }
 

@@ -120,7 +120,7 @@ fn matching(entries: &[&Entry], budget: &mut Budget) -> Result<Option<(Span, Spa
     };
     while let Some(state) = waiting.pop() {
         let matched = automaton.accepts(state);
-        if let Some((first, second)) = permits(entries, &matched).conflict
+        if let Some((first, second)) = permits(entries, matched).conflict
             && let (Some(first), Some(second)) = (entries.get(first), entries.get(second))
         {
             return Ok(Some((first.span, second.span)));

@@ -48,6 +48,12 @@ impl<'a> Difference<'a, '_> {
         if mine.may_permit(mine.start()) & mask == 0 {
             return Ok(());
         }
+        let limit = self.limit.saturating_sub(self.witnesses.len());
+        let beyond = known.1.and_then(|known| known.beyond.as_ref());
+        if let Some(beyond) = beyond.filter(|_| mine.is_everything()) {
+            self.tell(pair, query, beyond.iter().take(limit).cloned(), first);
+            return Ok(());
+        }
         let mut theirs = side(known.1, entries(second, query.kind.class), bits, budget)?;
         let is_file = query.kind.class == Class::File;
         budget.step(BEFORE)?;
@@ -64,27 +70,33 @@ impl<'a> Difference<'a, '_> {
                 None => return Ok(()),
             }
         }
-        let limit = self.limit.saturating_sub(self.witnesses.len());
-        let beyond = known.1.and_then(|known| known.beyond.as_ref());
-        let found = if let Some(beyond) = beyond.filter(|_| mine.is_everything()) {
-            beyond.iter().take(limit).cloned().collect()
-        } else {
-            let search = Search {
-                domain: &domain,
-                names,
-                bits: mask,
-                early: query.early,
-                // Of the other classes a side permits little.
-                second_is: match known.1.and_then(|known| known.guarantees.as_ref()) {
-                    Some(guarantees) => Breadth::Known(guarantees),
-                    None if is_file => Breadth::Wide,
-                    None => Breadth::Narrow,
-                },
-                limit,
-            };
-            differences(&mut mine, &mut theirs, &search, budget)
-                .and_then(|found| preferred(query, (&mut mine, &mut theirs), found, budget))?
+        let search = Search {
+            domain: &domain,
+            names,
+            bits: mask,
+            early: query.early,
+            // Of the other classes a side permits little.
+            second_is: match known.1.and_then(|known| known.guarantees.as_ref()) {
+                Some(guarantees) => Breadth::Known(guarantees),
+                None if is_file => Breadth::Wide,
+                None => Breadth::Narrow,
+            },
+            limit,
         };
+        let found = differences(&mut mine, &mut theirs, &search, budget)
+            .and_then(|found| preferred(query, (&mut mine, &mut theirs), found, budget))?;
+        self.tell(pair, query, found, first);
+        Ok(())
+    }
+
+    /// Makes witnesses of what was found.
+    fn tell(
+        &mut self,
+        pair: &Pair,
+        query: &Query,
+        found: impl IntoIterator<Item = Found>,
+        first: &Profile,
+    ) {
         for found in found {
             // A rule that lacks a denial is told of once, by what can be done to the file itself.
             if query.kind.name == "link" && self.is_known(&found) {
@@ -95,7 +107,6 @@ impl<'a> Difference<'a, '_> {
                 self.witnesses.push(witness);
             }
         }
-        Ok(())
     }
 }
 

@@ -143,6 +143,30 @@ pub(super) fn states() -> Vec<Case> {
         Case::compare("everything, mended", rules(1, |_| "all,".to_owned()), Fine)
             .with_arguments(&["compare", "--fix", "hostile"]),
         Case::compare(
+            "a narrow denial that doubles its states, of everything",
+            rules(2, |index| match index {
+                0 => "all,".to_owned(),
+                _ => format!("deny /[ab]*a{} w,", "?".repeat(24)),
+            }),
+            WeakerOrTooMuch,
+        ),
+        Case::compare(
+            "a denial of 40 letters after any, of everything",
+            rules(2, |index| match index {
+                0 => "all,".to_owned(),
+                _ => format!("deny /**a{} w,", "?".repeat(40)),
+            }),
+            WeakerOrTooMuch,
+        ),
+        Case::compare(
+            "300 denials of several stars, of everything",
+            rules(301, |index| match index {
+                0 => "all,".to_owned(),
+                _ => format!("deny /**a{index}**b{index}** w,"),
+            }),
+            WeakerOrTooMuch,
+        ),
+        Case::compare(
             "changes of profile that disagree and double their states",
             rules(30, move |index| {
                 let environment = if index % 2 == 0 { "safe" } else { "unsafe" };
