@@ -325,7 +325,7 @@ fn throughput() -> Result<bool> {
     text.extend(b"}\n");
     let bytes = u32::try_from(text.len())?;
     let mut taken = Vec::new();
-    for _ in 0..31 {
+    for _ in 0..151 {
         let start = Instant::now();
         let (file, found) = parser::parse(FileId(0), &text, parser::Context::TopLevel);
         taken.push(start.elapsed().as_secs_f64());
