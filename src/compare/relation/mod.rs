@@ -156,6 +156,8 @@ struct Difference<'a, 'b> {
     witnesses: Vec<Witness>,
     pairs: VecDeque<Pair>,
     seen: BTreeSet<(usize, usize)>,
+    /// There are more of them than are looked at.
+    too_many: bool,
 }
 
 /// Two domains that the same steps lead to.
@@ -178,6 +180,7 @@ impl<'a, 'b> Difference<'a, 'b> {
             witnesses: Vec::new(),
             pairs: VecDeque::new(),
             seen: BTreeSet::new(),
+            too_many: false,
         }
     }
 
@@ -203,12 +206,10 @@ impl<'a, 'b> Difference<'a, 'b> {
             if self.witnesses.len() >= self.limit {
                 break;
             }
-            if self.seen.len() > MAX_PAIRS {
-                if self.witnesses.is_empty() {
-                    return Err(format!("it can reach more than {MAX_PAIRS} profiles"));
-                }
-                break;
-            }
+        }
+        // Of those that were looked at one may be weak, and that is an answer.
+        if self.too_many && self.witnesses.is_empty() {
+            return Err(format!("it can reach more than {MAX_PAIRS} profiles"));
         }
         self.witnesses.truncate(self.limit);
         evidence::sort(&mut self.witnesses);
@@ -216,7 +217,9 @@ impl<'a, 'b> Difference<'a, 'b> {
     }
 
     fn push(&mut self, first: usize, second: usize, moves: Vec<Move>) {
-        if self.seen.insert((first, second)) {
+        if self.seen.len() >= MAX_PAIRS {
+            self.too_many |= !self.seen.contains(&(first, second));
+        } else if self.seen.insert((first, second)) {
             self.pairs.push_back(Pair {
                 first,
                 second,

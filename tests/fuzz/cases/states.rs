@@ -259,5 +259,13 @@ pub(super) fn domains() -> Vec<Case> {
             ),
             WeakerOrTooMuch,
         ),
+        Case::compare(
+            "9,000 hats, the first of them weak",
+            format!(
+                "abi <abi/3.0>,\nprofile p {{\n^h {{\n  file,\n}}\n{}}}\n",
+                lines(9_000, |index| format!("^h{index} {{\n}}"))
+            ),
+            Expected::Weaker,
+        ),
     ]
 }
