@@ -14,8 +14,9 @@ use std::{
 use brush_parser::{
     SourceSpan,
     ast::{
-        AndOr, AndOrList, Command, CompoundCommand, CompoundList, ExtendedTestExpr,
-        IoFileRedirectTarget, IoRedirect, Pipeline, Program, RedirectList, SeparatorOperator, Word,
+        AndOr, AndOrList, BinaryPredicate, Command, CompoundCommand, CompoundList,
+        ExtendedTestExpr, IoFileRedirectTarget, IoRedirect, Pipeline, Program, RedirectList,
+        SeparatorOperator, Word,
     },
 };
 
@@ -38,6 +39,7 @@ const MAX_GAPS: usize = 200;
 pub(super) fn read(text: &[u8], context: &Context<'_>) -> Reading {
     let mut reader = Reader::new(context);
     let mut state = reader.initial_state();
+    reader.begin(&mut state);
     let text = String::from_utf8_lossy(text);
     match reader.parse(&text) {
         Ok(program) => reader.program(&program, &mut state),
@@ -51,6 +53,7 @@ pub(super) fn read(text: &[u8], context: &Context<'_>) -> Reading {
         }
     }
     reader.run_traps(&mut state);
+    reader.run_prompts(&mut state);
     reader.finish()
 }
 
@@ -459,16 +462,20 @@ impl<'a> Reader<'a> {
             ExtendedTestExpr::UnaryTest(_, word) => {
                 reader.word_values(&word.value, state);
             }
-            ExtendedTestExpr::BinaryTest(_, one, other) => {
-                reader.word_values(&one.value, state);
-                reader.word_values(&other.value, state);
+            ExtendedTestExpr::BinaryTest(predicate, one, other) => {
+                let one = reader.word_values(&one.value, state);
+                let other = reader.word_values(&other.value, state);
+                if is_of_numbers(predicate) {
+                    reader.number(&one, state);
+                    reader.number(&other, state);
+                }
             }
         });
     }
 
     fn arithmetic(&mut self, expression: &str, state: &mut State) {
         if let Ok(pieces) = word::arithmetic(expression) {
-            self.scan(&pieces, state);
+            self.number_pieces(&pieces, state);
         }
     }
 
@@ -527,4 +534,16 @@ impl<'a> Reader<'a> {
             );
         }
     }
+}
+
+fn is_of_numbers(predicate: &BinaryPredicate) -> bool {
+    matches!(
+        predicate,
+        BinaryPredicate::ArithmeticEqualTo
+            | BinaryPredicate::ArithmeticNotEqualTo
+            | BinaryPredicate::ArithmeticLessThan
+            | BinaryPredicate::ArithmeticLessThanOrEqualTo
+            | BinaryPredicate::ArithmeticGreaterThan
+            | BinaryPredicate::ArithmeticGreaterThanOrEqualTo
+    )
 }
