@@ -201,7 +201,7 @@ impl<'a> Closure<'a> {
             return;
         }
         self.wrapped(&tool, arguments, task);
-        self.known(invoked, found, task);
+        self.known(&tool, found, task);
     }
 
     /// A shell with its arguments: a text, a file, or whatever it is given.
