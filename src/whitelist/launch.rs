@@ -365,6 +365,13 @@ impl<'a> Closure<'a> {
             let what = format!("`{}` is read where it is there", text(&missing.path));
             self.note(what, &origin);
         }
+        for written in reading.written {
+            let origin = Origin {
+                place: place(&written.place),
+                ..task.origin.clone()
+            };
+            self.written.file(&written.path, origin);
+        }
         for folder in reading.folders {
             let origin = Origin {
                 place: place(&folder.place),

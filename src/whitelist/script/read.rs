@@ -15,13 +15,14 @@ use brush_parser::{
     SourceSpan,
     ast::{
         AndOr, AndOrList, BinaryPredicate, Command, CompoundCommand, CompoundList,
-        ExtendedTestExpr, IoFileRedirectTarget, IoRedirect, Pipeline, Program, RedirectList,
-        SeparatorOperator, Word,
+        ExtendedTestExpr, IoFileRedirectKind, IoFileRedirectTarget, IoRedirect, Pipeline, Program,
+        RedirectList, SeparatorOperator, Word,
     },
 };
 
 use super::{
     Context, Dialect, Environment, Gap, GapKind, Line, MAX_STEPS, Reading, Site, SiteKind, Sourced,
+    command::absolute,
     parse::{self, NotParsed},
     state::{State, Variable, Words},
     value::{FilePattern, Value, Values},
@@ -487,9 +488,12 @@ impl<'a> Reader<'a> {
 
     pub(super) fn redirect(&mut self, redirect: &IoRedirect, state: &mut State) {
         match redirect {
-            IoRedirect::File(_, _, target) => match target {
+            IoRedirect::File(_, kind, target) => match target {
                 IoFileRedirectTarget::Filename(word) | IoFileRedirectTarget::Duplicate(word) => {
-                    self.word_values(&word.value, state);
+                    let values = self.word_values(&word.value, state);
+                    if !matches!(kind, IoFileRedirectKind::Read) {
+                        self.writes(&values, state);
+                    }
                 }
                 IoFileRedirectTarget::Fd(_) => {}
                 IoFileRedirectTarget::ProcessSubstitution(_, subshell) => {
@@ -506,8 +510,33 @@ impl<'a> Reader<'a> {
                     }
                 }
             }
-            IoRedirect::HereString(_, word) | IoRedirect::OutputAndError(word, _) => {
+            IoRedirect::HereString(_, word) => {
                 self.word_values(&word.value, state);
+            }
+            IoRedirect::OutputAndError(word, _) => {
+                let values = self.word_values(&word.value, state);
+                self.writes(&values, state);
+            }
+        }
+    }
+
+    /// Remembers files that a redirection writes.
+    fn writes(&mut self, values: &Values, state: &State) {
+        for name in values.known() {
+            for directory in state.directory.iter() {
+                let Some(path) = absolute(name, directory) else {
+                    continue;
+                };
+                let written = Sourced {
+                    place: self.place(),
+                    path,
+                };
+                // LIMIT: such files of one script.
+                if self.reading.written.len() < MAX_SITES
+                    && !self.reading.written.contains(&written)
+                {
+                    self.reading.written.push(written);
+                }
             }
         }
     }
