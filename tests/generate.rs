@@ -282,7 +282,7 @@ fn slips_are_refused_in_one_line() -> Result<()> {
         (&["--working-dir", "data"], "--working-dir"),
         (&["--probe", "[]"], "--probe"),
         (&["--hook", "[\"\"]"], "--hook"),
-        (&["--baseline", "containerd@0.0"], "--baseline"),
+        (&["--baseline", "containerd@new"], "--baseline"),
     ] {
         let base = ["generate", "oci:web", "--platform", "linux/amd64"];
         let text = out(folder.path(), &[&base[..], arguments].concat(), 2)?;

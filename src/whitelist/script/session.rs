@@ -25,7 +25,7 @@ impl Reader<'_> {
             match file {
                 // Not looked for in PATH.
                 Value::Known(name) if name.contains(&b'/') || name.is_empty() => {
-                    self.source(&[file.clone()], &mut own);
+                    self.source(std::slice::from_ref(file), &mut own);
                 }
                 Value::Known(name) => {
                     let name = [b"./", &name[..]].concat();
