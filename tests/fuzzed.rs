@@ -34,3 +34,8 @@ fn every_fuzzed_text_is_read_printed_and_understood() -> Result<()> {
 fn every_fuzzed_pair_keeps_the_laws_of_comparing() -> Result<()> {
     replay("compare", laws::compare)
 }
+
+#[test]
+fn every_fuzzed_script_is_read_to_its_end() -> Result<()> {
+    replay("script", laws::script)
+}

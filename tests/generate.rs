@@ -262,3 +262,67 @@ fn what_cannot_be_done_is_told_apart_from_what_must_not() -> Result<()> {
     }
     Ok(())
 }
+
+#[test]
+fn slips_are_refused_in_one_line() -> Result<()> {
+    let folder = image(&[], &server())?;
+    for (arguments, told) in [
+        (&["--env", "=x"][..], "--env `=x`"),
+        (&["--env", ""], "--env ``"),
+        (&["--name", ""], "--name"),
+        (&["--name", "--"], "--name"),
+        (&["--allow-exec", "usr/bin/passwd"], "an absolute path"),
+        (
+            &["--allow-exec", "/usr/bin/none"],
+            "no program of the image",
+        ),
+        (&["--allow-exec", ""], "an absolute path"),
+        (&["--command", ""], "--command"),
+        (&["--command"], "--command"),
+        (&["--working-dir", "data"], "--working-dir"),
+        (&["--probe", "[]"], "--probe"),
+        (&["--hook", "[\"\"]"], "--hook"),
+        (&["--baseline", "containerd@new"], "--baseline"),
+    ] {
+        let base = ["generate", "oci:web", "--platform", "linux/amd64"];
+        let text = out(folder.path(), &[&base[..], arguments].concat(), 2)?;
+        ensure!(text.contains(told), "{arguments:?}: {text}");
+        let ours = text.lines().filter(|line| line.starts_with("error: "));
+        ensure!(ours.count() == 1, "{arguments:?}: {text}");
+    }
+    Ok(())
+}
+
+#[test]
+fn a_variable_without_a_value_is_one_that_is_not_known() -> Result<()> {
+    let folder = image(&[], &server())?;
+    let arguments = [
+        "generate",
+        "oci:web",
+        "--platform",
+        "linux/amd64",
+        "--env",
+        "X",
+        "--command",
+        "$(X)",
+    ];
+    let text = out(folder.path(), &arguments, 1)?;
+    ensure!(text.contains("the pod's variable `X`"), "{text}");
+    Ok(())
+}
+
+#[test]
+fn too_little_memory_for_reading_scripts_is_said_so() -> Result<()> {
+    let folder = image(&[], &server())?;
+    let output = Command::new("sh")
+        .args(["-c", "ulimit -d 262144 && exec \"$@\"", "sh"])
+        .arg(env!("CARGO_BIN_EXE_armorgate"))
+        .args(["generate", "oci:web", "--platform", "linux/amd64"])
+        .current_dir(folder.path())
+        .env("XDG_CACHE_HOME", folder.path().join("cache"))
+        .output()?;
+    let text = String::from_utf8_lossy(&output.stderr);
+    ensure!(output.status.code() == Some(2), "{}: {text}", output.status);
+    ensure!(text.contains("a stack of 256 MiB"), "{text}");
+    Ok(())
+}

@@ -2,7 +2,7 @@
 
 use std::{fs, path::PathBuf};
 
-use anyhow::{Context as _, anyhow};
+use anyhow::{Context as _, anyhow, bail};
 use clap::{Args, ValueEnum};
 
 use super::{Done, print, warn};
@@ -15,7 +15,7 @@ use crate::{
     report::whitelist::{Made, human, json},
     whitelist::{
         CodeRule, Enforcement, Mounts, Outcome, PodVariable, Slug, Stage, Whitelist, Workload,
-        analyse,
+        analyse, can_read_scripts,
     },
 };
 
@@ -145,6 +145,10 @@ enum MountsName {
 
 impl Generate {
     pub(super) fn run(&self) -> anyhow::Result<Done> {
+        self.refuse_nonsense()?;
+        can_read_scripts().context(
+            "scripts are read on a stack of 256 MiB, which cannot be had: raise the limit on memory (`ulimit -d`, `ulimit -v`)",
+        )?;
         let source: ImageSource = self.image.parse()?;
         let options = self.options()?;
         let runtime = tokio::runtime::Builder::new_current_thread()
@@ -153,6 +157,7 @@ impl Generate {
             .context("cannot start")?;
         let image = runtime.block_on(image::read(&source, &options))?;
         let whitelist = analyse(&image.config, &image.tree, &self.workload()?);
+        self.refuse_absent(&whitelist)?;
         if matches!(whitelist.outcome, Outcome::NotWhitelistable { .. }) {
             self.show(Made {
                 image: &image,
@@ -187,6 +192,54 @@ impl Generate {
             }
             // Why there is none, where the profile would stand in a pipe.
             (Format::Profile, None) => super::print_error(&human(made))?,
+        }
+        Ok(())
+    }
+
+    /// Refuses what can only be a slip: an empty variable of a shell, a path that is none.
+    fn refuse_nonsense(&self) -> anyhow::Result<()> {
+        if self.command.first().is_some_and(String::is_empty) {
+            bail!("--command: the first word is the program, and must not be empty");
+        }
+        for variable in &self.env {
+            let name = variable.split('=').next().unwrap_or_default();
+            if name.is_empty() || name.contains('\0') {
+                bail!("--env `{variable}`: write NAME=VALUE, or NAME where the value is not known");
+            }
+        }
+        for path in &self.allow_exec {
+            if !path.starts_with('/') {
+                bail!("--allow-exec `{path}`: write an absolute path");
+            }
+        }
+        if self
+            .working_dir
+            .as_ref()
+            .is_some_and(|folder| !folder.starts_with('/'))
+        {
+            bail!("--working-dir: write an absolute path");
+        }
+        let has_letters = |name: &String| name.bytes().any(|byte| byte.is_ascii_alphanumeric());
+        if self.name.as_ref().is_some_and(|name| !has_letters(name)) {
+            bail!("--name: must hold a letter or a digit");
+        }
+        for (option, commands) in [("--probe", &self.probe), ("--hook", &self.hook)] {
+            for words in words(option, commands)? {
+                if words.first().is_none_or(String::is_empty) {
+                    bail!("{option}: the first word is the program, and must not be empty");
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// Refuses programs that were asked for and that the image lacks.
+    fn refuse_absent(&self, whitelist: &Whitelist) -> anyhow::Result<()> {
+        for path in &self.allow_exec {
+            let what = format!("`{path}` was asked for and is no program of the image");
+            if whitelist.notes.iter().any(|note| note.what == what) {
+                bail!("--allow-exec {what}");
+            }
         }
         Ok(())
     }

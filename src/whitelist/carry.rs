@@ -19,6 +19,14 @@ impl<'a> Closure<'a> {
         for inner in wrappers::inner(tool, arguments) {
             self.carried(tool, inner, task);
         }
+        self.puts(tool, arguments, task);
+        if let Some(argument) = programs::asked(tool, arguments) {
+            let what = format!(
+                "what `{}` runs is not followed: it is asked to by {argument}",
+                text(tool)
+            );
+            self.gap(GapKind::Code, what, &task.origin);
+        }
     }
 
     /// What a wrapper carries.

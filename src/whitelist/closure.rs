@@ -19,6 +19,7 @@ use super::{
     script::{Dialect, Environment, Value},
     start::{self, StartWords},
     strength,
+    written::Written,
 };
 
 /// LIMIT: commands that are followed.
@@ -45,6 +46,8 @@ pub(super) struct Closure<'a> {
     starts: Vec<Start>,
     queue: VecDeque<Task>,
     commands: usize,
+    /// What the container writes itself.
+    pub(super) written: Written,
     pub(super) seen: BTreeSet<Key>,
     environments: Vec<Arc<Environment>>,
     /// Steps that reading scripts may still take.
@@ -109,6 +112,7 @@ impl<'a> Closure<'a> {
             starts: Vec::new(),
             queue: VecDeque::new(),
             commands: 0,
+            written: Written::default(),
             seen: BTreeSet::new(),
             environments: Vec::new(),
             steps: MAX_SCRIPT_STEPS,
@@ -167,6 +171,7 @@ impl<'a> Closure<'a> {
                 }
             }
         }
+        self.tell_written();
         if self.files.was_cut() {
             let origin = Origin {
                 chain: Arc::new(Vec::new()),
@@ -295,6 +300,11 @@ impl<'a> Closure<'a> {
                 continue;
             }
             let Some(folder) = absolute(folder, &task.directory) else {
+                let what = format!(
+                    "`{}` is looked for in a folder that is not known",
+                    text(name)
+                );
+                self.gap(GapKind::Dynamic, what, &task.origin);
                 continue;
             };
             let path = join(&folder, name);
@@ -318,7 +328,10 @@ impl<'a> Closure<'a> {
                     );
                 }
                 Ok(found) if found.is_executable() => return Some((path, found)),
-                _ => {}
+                _ => {
+                    let folder = self.real_folder(&folder);
+                    self.written.searched(&folder, name);
+                }
             }
         }
         None
@@ -337,7 +350,7 @@ impl<'a> Closure<'a> {
 
     /// A name that PATH leads to no program: the end for a start, else a branch for another system.
     ///
-    /// LIMIT: a script that puts a program into a folder of PATH and starts it by its bare name is not seen to do so.
+    /// Where the container writes it itself, that is told in the end (`written`).
     fn missing_name(&mut self, what: &str, task: &Task) {
         match task.how {
             How::Child(_) => self.note(what.to_owned(), &task.origin),

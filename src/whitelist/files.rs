@@ -334,7 +334,7 @@ pub(super) fn components(path: &[u8]) -> impl Iterator<Item = &[u8]> {
 }
 
 /// A path with neither `.`, `..` nor doubled slashes. No link is looked at.
-fn clean(path: &[u8]) -> Vec<u8> {
+pub(super) fn clean(path: &[u8]) -> Vec<u8> {
     let mut clean = Vec::new();
     for name in components(path) {
         if name == b".." {

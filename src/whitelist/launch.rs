@@ -201,7 +201,7 @@ impl<'a> Closure<'a> {
             return;
         }
         self.wrapped(&tool, arguments, task);
-        self.known(invoked, found, task);
+        self.known(&tool, found, task);
     }
 
     /// A shell with its arguments: a text, a file, or whatever it is given.
@@ -364,6 +364,13 @@ impl<'a> Closure<'a> {
             };
             let what = format!("`{}` is read where it is there", text(&missing.path));
             self.note(what, &origin);
+        }
+        for written in reading.written {
+            let origin = Origin {
+                place: place(&written.place),
+                ..task.origin.clone()
+            };
+            self.written.file(&written.path, origin);
         }
         for folder in reading.folders {
             let origin = Origin {

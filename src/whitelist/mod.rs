@@ -25,6 +25,7 @@ mod supervisor;
 mod tests;
 mod workload;
 mod wrappers;
+mod written;
 
 pub use enforce::Enforcement;
 pub use list::{
@@ -36,6 +37,7 @@ pub use profile::{
     Code, CodeRule, GeneratedProfile, Listed, Mounts, ProfileError, ProfileInputs, Slug, Stage,
 };
 pub use proof::ProofError;
+pub use script::can_read_scripts;
 pub use workload::{ConfigFile, Mount, MountKind, PodVariable, Workload};
 
 use crate::image::{Config, tree::Tree};

@@ -4,7 +4,10 @@ use std::{collections::BTreeMap, sync::LazyLock};
 
 use serde::Deserialize;
 
-use super::script::matches;
+use super::{
+    list::text,
+    script::{Value, matches},
+};
 
 /// What is known about one program.
 #[derive(Debug, Default, Deserialize)]
@@ -23,10 +26,24 @@ pub(super) struct Known {
     pub(super) never: Option<String>,
 }
 
+/// Arguments with which a program runs others.
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Asking {
+    names: Vec<String>,
+    #[serde(default)]
+    short: String,
+    #[serde(default)]
+    long: Vec<String>,
+    #[serde(default)]
+    holds: Vec<String>,
+}
+
 #[derive(Debug, Default, Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Table {
     program: Vec<Known>,
+    option: Vec<Asking>,
     strength: BTreeMap<String, Vec<String>>,
 }
 
@@ -41,6 +58,44 @@ pub(super) fn known(names: &[&[u8]]) -> Vec<&'static Known> {
         .iter()
         .filter(|known| is_one_of(names, &known.names))
         .collect()
+}
+
+/// The argument by which a program of this name is asked to run others: in words, where there is one.
+pub(super) fn asked(name: &[u8], arguments: &[Value]) -> Option<String> {
+    let known = TABLE.option.iter();
+    let known: Vec<&Asking> = known
+        .filter(|known| is_one_of(&[name], &known.names))
+        .collect();
+    let next = arguments.iter().skip(1).map(Some).chain([None]);
+    arguments
+        .iter()
+        .zip(next)
+        .find_map(|(argument, next)| match (argument, next) {
+            // LIMIT: the files of a folder are noted where the folder is listed; their texts are not looked through.
+            (_, Some(Value::Files(_))) => None,
+            (Value::Known(word) | Value::Numbered(word), _) => known
+                .iter()
+                .any(|known| known.asks(&String::from_utf8_lossy(word)))
+                .then(|| format!("`{}`", text(word))),
+            // Any number of words, which may be options.
+            (Value::Rest(why), _) if !known.is_empty() => Some(why.to_string()),
+            (Value::Files(_) | Value::Rest(_) | Value::Unknown(_), _) => None,
+        })
+}
+
+impl Asking {
+    fn asks(&self, word: &str) -> bool {
+        let lower = word.to_ascii_lowercase();
+        if self.holds.iter().any(|part| lower.contains(part.as_str())) {
+            return true;
+        }
+        let name = word.split('=').next().unwrap_or_default();
+        if name.starts_with("--") {
+            return name.len() > 2 && self.long.iter().any(|long| long.starts_with(name));
+        }
+        word.starts_with('-') && word.contains(|letter| self.short.contains(letter))
+            || self.long.iter().any(|long| long == name)
+    }
 }
 
 /// What a program of this name allows whoever runs it.
@@ -80,7 +135,7 @@ fn is_one_of(names: &[&[u8]], patterns: &[String]) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use super::{Table, allows, is_multi_call, is_shell, known};
+    use super::{Table, Value, allows, asked, is_multi_call, is_shell, known};
 
     #[test]
     fn the_table_can_be_read() {
@@ -88,6 +143,24 @@ mod tests {
         assert!(table.program.len() > 20);
         for known in &table.program {
             assert!(!known.names.is_empty());
+        }
+    }
+
+    #[test]
+    fn arguments_that_run_programs_are_known() {
+        for (name, argument, asks) in [
+            ("tar", "--to-command=x", true),
+            ("tar", "--checkpoint-act", true),
+            ("tar", "-cIx", true),
+            ("tar", "-xzf", false),
+            ("tar", "--directory", false),
+            ("socat", "TCP:a:1,fork", false),
+            ("socat", "System:id", true),
+            ("ssh", "-oProxyCommand=x", true),
+            ("cat", "--to-command=x", false),
+        ] {
+            let found = asked(name.as_bytes(), &[Value::known(argument)]);
+            assert_eq!(found.is_some(), asks, "{name} {argument}");
         }
     }
 

@@ -14,6 +14,8 @@ use armorgate::{
     compare::{
         Baseline, Comparison, Question, Relation, Runtime, Subject, ask, compare as relation,
     },
+    image::{Config, tree::Tree},
+    whitelist::{Workload, analyse},
 };
 
 /// What an input breaks.
@@ -213,4 +215,37 @@ fn includes() -> MapIncludes {
     MapIncludes {
         files: files.into_iter().map(file).collect(),
     }
+}
+
+/// A script that a container starts with: reading it ends, and comes to the same twice.
+pub(crate) fn script(text: &[u8]) -> Result<(), Broken> {
+    // The headers of a static program for x86-64, with one part to be loaded.
+    let mut shell = b"\x7fELF\x02\x01\x01\0\0\0\0\0\0\0\0\0\x02\0\x3e\0\x01\0\0\0".to_vec();
+    shell.resize(32, 0);
+    shell.push(64);
+    shell.resize(52, 0);
+    shell.extend([64, 0, 56, 0, 1]);
+    shell.resize(64, 0);
+    shell.push(1);
+    shell.resize(120, 0);
+    let tree = Tree::builder()
+        .file("/bin/bash", 0o755, shell)
+        .file("/start", 0o755, text)
+        .build()
+        .map_err(|error| Broken(error.to_string()))?;
+    let config = Config {
+        entrypoint: Some(vec!["/bin/bash".to_owned(), "/start".to_owned()]),
+        ..Config::default()
+    };
+    let read = || analyse(&config, &tree, &Workload::default());
+    let (one, other) = (read(), read());
+    holds!(
+        one.starts.iter().all(|start| start.program.is_some()),
+        "the shell is not found"
+    );
+    holds!(
+        format!("{one:?}") == format!("{other:?}"),
+        "read twice, it comes to two things"
+    );
+    Ok(())
 }

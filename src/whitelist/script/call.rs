@@ -24,6 +24,11 @@ impl Reader<'_> {
         });
         let same = same.map(|known| Rc::clone(&known.body));
         let body = same.unwrap_or_else(|| Rc::new(FunctionBody::clone(&definition.body)));
+        let name = definition.fname.value.as_str();
+        if state.perhaps.contains(name) {
+            Rc::make_mut(&mut state.perhaps).remove(name);
+        }
+        let handles_others = name == "command_not_found_handle";
         Rc::make_mut(&mut state.functions).insert(
             Rc::from(definition.fname.value.as_str()),
             vec![Function {
@@ -32,6 +37,16 @@ impl Reader<'_> {
                 line,
             }],
         );
+        if handles_others {
+            self.call_somewhere(&definition.fname.value.clone(), state);
+        }
+    }
+
+    /// Walks a function that is called from elsewhere: by bash for names that it does not find, by another shell that it is
+    /// exported to.
+    pub(super) fn call_somewhere(&mut self, name: &str, state: &State) {
+        let arguments = vec![Value::Rest(Why::new("the argument of a function"))];
+        self.call(name, &arguments, &mut state.clone());
     }
 
     /// Calls what a name may be defined as.

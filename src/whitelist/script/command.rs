@@ -57,15 +57,9 @@ impl Reader<'_> {
             self.declare(&name.value, &words, &declared, state);
             return;
         }
-        // `NAME=value command`: for this command alone, unless it is a function or the value goes into a program's environment.
-        let outer = (!assignments.is_empty()).then(|| Rc::clone(&state.variables));
-        for assignment in assignments {
-            if let AssignmentName::VariableName(name) = &assignment.name {
-                self.exported.insert(Rc::from(name.as_str()));
-            }
-            self.assignment(assignment, state);
-        }
+        // POSIX, Shell Command Language, 2.9.1: the words come out first, so what is assigned before them does not count in them.
         let ways = self.command_words(words, state);
+        let outer = self.assignments_before(&assignments, state);
         self.at_word(name);
         let before = state.clone();
         for (index, words) in ways.iter().enumerate() {
@@ -77,8 +71,8 @@ impl Reader<'_> {
                 self.join(state, &own);
             }
         }
-        if let Some(outer) = outer {
-            state.variables = outer;
+        if !state.unreachable {
+            self.after_assignments(outer, &ways, state);
         }
     }
 
@@ -179,7 +173,13 @@ impl Reader<'_> {
                     return;
                 }
                 if lookup == Lookup::Everything && state.functions.contains_key(text.as_str()) {
+                    let mut otherwise = state.clone();
                     self.call(&text, &rest.to_vec(), state);
+                    // Where a way here does not define it, the builtin or program of that name is run.
+                    if otherwise.perhaps.contains(text.as_str()) {
+                        self.run(words, Lookup::NoFunctions, &mut otherwise);
+                        self.join(state, &otherwise);
+                    }
                 } else if lookup != Lookup::Programs && self.context.dialect.has(&text) {
                     self.builtin(&text, rest, state);
                 } else {
@@ -231,6 +231,9 @@ impl Reader<'_> {
                 );
             }
             "mapfile" | "readarray" => {
+                if words.iter().any(|word| has_option(word, b'C')) {
+                    self.gap(format!("a command that `{name} -C` runs"));
+                }
                 let why = Why::new(format!("what `{name}` reads"));
                 match words
                     .iter()
@@ -254,18 +257,33 @@ impl Reader<'_> {
                     self.assign_to(target, &Values::one(printed), state);
                 }
             }
-            // bash expands none in scripts.
+            // bash expands them in scripts where it is asked to, and as `sh`.
             "alias"
-                if self.context.dialect != super::Dialect::Bash
-                    && words
-                        .iter()
-                        .any(|word| word.bytes().is_none_or(|word| word.contains(&b'='))) =>
+                if words
+                    .iter()
+                    .any(|word| word.bytes().is_none_or(|word| word.contains(&b'='))) =>
             {
                 self.gap("an alias, which is not followed".to_owned());
             }
             "export" | "readonly" | "declare" | "typeset" | "local" => {
                 // Reached by `command export` and its like, or a name that only came out so.
                 self.declare_values(name, words, state);
+            }
+            "hash" if words.iter().any(|word| has_option(word, b'p')) => {
+                self.gap("a name that `hash -p` leads to another program".to_owned());
+            }
+            "let" => {
+                for word in words {
+                    self.number(&Values::one(word.clone()), state);
+                }
+            }
+            // The last command of a pipe is then run by the shell itself.
+            "shopt"
+                if words
+                    .iter()
+                    .any(|word| word.bytes().is_none_or(|word| word == b"lastpipe")) =>
+            {
+                self.gap("variables that the end of a pipe sets, by `lastpipe`".to_owned());
             }
             "enable" if !words.is_empty() => {
                 self.gap("a builtin that is switched on or off".to_owned());
@@ -420,6 +438,13 @@ pub(super) fn absolute(path: &[u8], directory: &Value) -> Option<Vec<u8>> {
         (b"/", path) => Some([b"/", path].concat()),
         (directory, path) => Some([directory, b"/", path].concat()),
     }
+}
+
+/// Whether a word holds a short option; a word that is not known may.
+fn has_option(word: &Value, letter: u8) -> bool {
+    word.bytes().is_none_or(|word| {
+        word.starts_with(b"-") && !word.starts_with(b"--") && word.contains(&letter)
+    })
 }
 
 fn is_declaration(name: &str) -> bool {

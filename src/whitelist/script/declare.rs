@@ -165,6 +165,7 @@ impl Reader<'_> {
         }
         let kind = Declaration {
             exports: builtin == "export" || options.contains(&b'x'),
+            is_number: options.contains(&b'i') && builtin != "export",
             is_local: (builtin == "local" || matches!(builtin, "declare" | "typeset"))
                 && !options.contains(&b'g')
                 && !self.frames.is_empty(),
@@ -172,6 +173,16 @@ impl Reader<'_> {
             is_function: options.contains(&b'f') || options.contains(&b'F'),
         };
         if kind.is_function {
+            // Another bash gets it, and may call it.
+            if kind.exports {
+                for word in &others {
+                    if state.functions.contains_key(word.value.as_str()) {
+                        self.call_somewhere(&word.value, state);
+                    } else if !word.value.starts_with('-') {
+                        self.gap(format!("the function `{}` is exported", word.value));
+                    }
+                }
+            }
             return;
         }
         for assignment in assignments {
@@ -179,6 +190,10 @@ impl Reader<'_> {
                 &assignment.name;
             self.declared(name, &kind, state);
             self.assignment(assignment, state);
+            if kind.is_number {
+                let values = self.variable(name, state);
+                self.number(&values, state);
+            }
             if kind.is_reference {
                 state.any_changed = Some(Why::new(format!("a variable that `{name}` refers to")));
             }
@@ -200,6 +215,7 @@ impl Reader<'_> {
     pub(super) fn declare_values(&mut self, builtin: &str, words: &[Value], state: &mut State) {
         let kind = Declaration {
             exports: builtin == "export",
+            is_number: false,
             is_local: builtin == "local" && !self.frames.is_empty(),
             is_reference: false,
             is_function: false,
@@ -215,6 +231,10 @@ impl Reader<'_> {
                 continue;
             };
             if bytes.starts_with(b"-") || bytes.starts_with(b"+") {
+                // `command declare -n`, and options that only came out so.
+                if !kind.exports && bytes.starts_with(b"-") && bytes.contains(&b'n') {
+                    state.any_changed = Some(Why::new("a variable that another refers to"));
+                }
                 continue;
             }
             let (name, value) = match bytes.iter().position(|byte| *byte == b'=') {
@@ -228,6 +248,9 @@ impl Reader<'_> {
                 continue;
             };
             self.declared(&name, kind, state);
+            if kind.is_reference {
+                state.any_changed = Some(Why::new(format!("a variable that `{name}` refers to")));
+            }
             match value {
                 Some(value) => self.assign_values(&name, &Values::one(value), state),
                 None if kind.is_local => {
@@ -266,6 +289,12 @@ impl Reader<'_> {
                     Rc::make_mut(&mut state.functions).remove(name);
                 } else {
                     let name = name.to_owned();
+                    // bash: without an option a function goes where there is no such variable.
+                    if !state.variables.contains_key(name.as_str())
+                        && state.functions.contains_key(name.as_str())
+                    {
+                        Rc::make_mut(&mut state.perhaps).insert(Rc::from(name.as_str()));
+                    }
                     // Words are split as by default where it is not set, and not at all where it is empty.
                     let left = if name == "IFS" { fields::DEFAULT } else { b"" };
                     self.assign_values(&name, &Values::one(Value::known(left)), state);
@@ -326,6 +355,7 @@ impl Reader<'_> {
 )]
 struct Declaration {
     exports: bool,
+    is_number: bool,
     is_local: bool,
     is_reference: bool,
     is_function: bool,

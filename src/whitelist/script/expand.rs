@@ -9,6 +9,7 @@ use brush_parser::ast;
 
 use super::{
     fields::joined_by_other,
+    number::runs_commands,
     pattern,
     read::Reader,
     state::{State, Words},
@@ -73,6 +74,11 @@ impl Reader<'_> {
     /// Reads what pieces run, whatever they come to.
     pub(super) fn scan(&mut self, pieces: &[Piece], state: &mut State) {
         self.ways(pieces, state);
+    }
+
+    /// The words of an arithmetic text.
+    pub(super) fn number_ways(&mut self, pieces: &[Piece], state: &mut State) -> Vec<Words> {
+        self.ways(pieces, state)
     }
 
     fn ways(&mut self, pieces: &[Piece], state: &mut State) -> Vec<Words> {
@@ -143,7 +149,7 @@ impl Reader<'_> {
                     ways = each(&ways, &lists_of(&home), Splitting::Whole);
                 }
                 Piece::Arithmetic(inner) => {
-                    self.scan(inner, state);
+                    self.number_pieces(inner, state);
                     ways = each(&ways, &[vec![Value::number()]], Splitting::Whole);
                 }
                 Piece::Command { text, line, quoted } => {
@@ -318,7 +324,14 @@ impl Reader<'_> {
             let joined = lists.iter().map(|words| vec![self.joined(words, state)]);
             return (joined.collect(), Splitting::Whole);
         }
-        (lists, Splitting::Whole)
+        // Without quotes each of the words is split like any other; those that stand in `${name+…}` are split where they stand.
+        let splitting = match parameter.operation {
+            Operation::Alternative(_) | Operation::Default(_) | Operation::Assign(_) => {
+                Splitting::Whole
+            }
+            _ => Splitting::Split,
+        };
+        (lists, splitting)
     }
 
     /// Words as one, by the first character of `IFS`.
@@ -388,6 +401,10 @@ impl Reader<'_> {
             }
             Operation::Transform(pieces) => {
                 self.scan(pieces, state);
+                // `@P` expands the value as a prompt, substitutions in it as well.
+                if values.known().any(runs_commands) {
+                    self.gap("commands in a value that `${…@…}` may run".to_owned());
+                }
                 values.iter().map(Value::blurred).collect()
             }
             // Those with a word of their own are done where lists of words can come out.

@@ -16,10 +16,14 @@ mod declare;
 mod expand;
 mod fields;
 mod guard;
+mod number;
 mod output;
 mod parse;
 mod pattern;
+mod prefix;
 mod read;
+mod redirect;
+mod session;
 mod settings;
 mod source;
 mod state;
@@ -161,12 +165,25 @@ pub(crate) struct Reading {
     pub(crate) missing: Vec<Sourced>,
     /// Folders of which it sources or runs what is there, whatever that is.
     pub(crate) folders: Vec<Sourced>,
+    /// Files that redirections write.
+    pub(crate) written: Vec<Sourced>,
     /// What could not be told.
     pub(crate) unknowns: Vec<Gap>,
     /// How many steps were taken.
     pub(crate) steps: usize,
     /// The environment of what it starts: every value that an exported variable has at any time.
     pub(crate) environment: Environment,
+}
+
+/// Whether the stack can be had on which scripts are read: where it cannot, each is told as not read.
+///
+/// # Errors
+/// What the system says.
+pub fn can_read_scripts() -> std::io::Result<()> {
+    let thread = std::thread::Builder::new().stack_size(STACK).spawn(|| {})?;
+    thread
+        .join()
+        .map_err(|_| std::io::Error::other("a thread ended early"))
 }
 
 /// Reads a script.

@@ -14,8 +14,8 @@ use std::{
 use brush_parser::{
     SourceSpan,
     ast::{
-        AndOr, AndOrList, Command, CompoundCommand, CompoundList, ExtendedTestExpr,
-        IoFileRedirectTarget, IoRedirect, Pipeline, Program, RedirectList, SeparatorOperator, Word,
+        AndOr, AndOrList, BinaryPredicate, Command, CompoundCommand, CompoundList,
+        ExtendedTestExpr, Pipeline, Program, SeparatorOperator, Word,
     },
 };
 
@@ -30,7 +30,7 @@ use super::{
 /// LIMIT: how deep commands, functions, sourced files and substitutions are nested together.
 const MAX_DEPTH: usize = 200;
 /// LIMIT: commands found in one script.
-const MAX_SITES: usize = 4_000;
+pub(super) const MAX_SITES: usize = 4_000;
 /// LIMIT: things told as unknown of one script.
 const MAX_GAPS: usize = 200;
 
@@ -38,6 +38,7 @@ const MAX_GAPS: usize = 200;
 pub(super) fn read(text: &[u8], context: &Context<'_>) -> Reading {
     let mut reader = Reader::new(context);
     let mut state = reader.initial_state();
+    reader.begin(&mut state);
     let text = String::from_utf8_lossy(text);
     match reader.parse(&text) {
         Ok(program) => reader.program(&program, &mut state),
@@ -51,6 +52,7 @@ pub(super) fn read(text: &[u8], context: &Context<'_>) -> Reading {
         }
     }
     reader.run_traps(&mut state);
+    reader.run_prompts(&mut state);
     reader.finish()
 }
 
@@ -459,49 +461,20 @@ impl<'a> Reader<'a> {
             ExtendedTestExpr::UnaryTest(_, word) => {
                 reader.word_values(&word.value, state);
             }
-            ExtendedTestExpr::BinaryTest(_, one, other) => {
-                reader.word_values(&one.value, state);
-                reader.word_values(&other.value, state);
+            ExtendedTestExpr::BinaryTest(predicate, one, other) => {
+                let one = reader.word_values(&one.value, state);
+                let other = reader.word_values(&other.value, state);
+                if is_of_numbers(predicate) {
+                    reader.number(&one, state);
+                    reader.number(&other, state);
+                }
             }
         });
     }
 
     fn arithmetic(&mut self, expression: &str, state: &mut State) {
         if let Ok(pieces) = word::arithmetic(expression) {
-            self.scan(&pieces, state);
-        }
-    }
-
-    pub(super) fn redirects(&mut self, redirects: Option<&RedirectList>, state: &mut State) {
-        for redirect in redirects.iter().flat_map(|list| &list.0) {
-            self.redirect(redirect, state);
-        }
-    }
-
-    pub(super) fn redirect(&mut self, redirect: &IoRedirect, state: &mut State) {
-        match redirect {
-            IoRedirect::File(_, _, target) => match target {
-                IoFileRedirectTarget::Filename(word) | IoFileRedirectTarget::Duplicate(word) => {
-                    self.word_values(&word.value, state);
-                }
-                IoFileRedirectTarget::Fd(_) => {}
-                IoFileRedirectTarget::ProcessSubstitution(_, subshell) => {
-                    let mut inner = state.clone();
-                    self.substituted(&subshell.list, &mut inner);
-                }
-            },
-            IoRedirect::HereDocument(_, document) => {
-                if document.requires_expansion {
-                    self.at_word(&document.doc);
-                    match word::here_document(&document.doc.value) {
-                        Ok(pieces) => self.scan(&pieces, state),
-                        Err(error) => self.unread(format!("a here-document has {error}")),
-                    }
-                }
-            }
-            IoRedirect::HereString(_, word) | IoRedirect::OutputAndError(word, _) => {
-                self.word_values(&word.value, state);
-            }
+            self.number_pieces(&pieces, state);
         }
     }
 
@@ -527,4 +500,16 @@ impl<'a> Reader<'a> {
             );
         }
     }
+}
+
+fn is_of_numbers(predicate: &BinaryPredicate) -> bool {
+    matches!(
+        predicate,
+        BinaryPredicate::ArithmeticEqualTo
+            | BinaryPredicate::ArithmeticNotEqualTo
+            | BinaryPredicate::ArithmeticLessThan
+            | BinaryPredicate::ArithmeticLessThanOrEqualTo
+            | BinaryPredicate::ArithmeticGreaterThan
+            | BinaryPredicate::ArithmeticGreaterThanOrEqualTo
+    )
 }

@@ -74,7 +74,27 @@ impl Reader<'_> {
                 .collect(),
             Some(value) => Values::one(value.blurred()),
         };
-        state.directory = directory;
+        // Where there is no such folder the shell stays where it is, and goes on unless told otherwise.
+        let stays = directory
+            .known()
+            .any(|path| self.context.files.real(path).is_none());
+        let searched = !self
+            .variable("CDPATH", state)
+            .iter()
+            .all(|path| path.bytes() == Some(b""))
+            && target.is_none_or(|target| {
+                target
+                    .bytes()
+                    .is_none_or(|target| !target.starts_with(b"/") && !target.starts_with(b"."))
+            });
+        if searched {
+            state.directory =
+                Values::one(Value::unknown("a folder that `cd` looks for in `CDPATH`"));
+        } else if stays {
+            state.directory.extend(directory.iter().cloned());
+        } else {
+            state.directory = directory;
+        }
     }
 }
 

@@ -2,7 +2,11 @@
 //!
 //! Where ways part and join, what holds afterwards is the union of both. A state that no way reaches is not joined.
 
-use std::{collections::BTreeMap, rc::Rc, sync::Arc};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    rc::Rc,
+    sync::Arc,
+};
 
 use brush_parser::ast::FunctionBody;
 
@@ -113,6 +117,8 @@ pub(super) struct State {
     pub(super) positional: Vec<Words>,
     /// By name, what may be defined under it.
     pub(super) functions: Rc<BTreeMap<Rc<str>, Vec<Function>>>,
+    /// Names of functions that may as well not be defined.
+    pub(super) perhaps: Rc<BTreeSet<Rc<str>>>,
     pub(super) directory: Values,
     /// Set where a variable whose name is not known was assigned: each may then hold something else.
     pub(super) any_changed: Option<Why>,
@@ -136,7 +142,19 @@ impl State {
         for words in &other.positional {
             add_list(&mut self.positional, words.clone());
         }
+        if !Rc::ptr_eq(&self.perhaps, &other.perhaps) {
+            Rc::make_mut(&mut self.perhaps).extend(other.perhaps.iter().cloned());
+        }
         if !Rc::ptr_eq(&self.functions, &other.functions) {
+            let only_one = |one: &Self, two: &Self| -> Vec<Rc<str>> {
+                let names = one.functions.keys();
+                let names = names.filter(|name| !two.functions.contains_key(*name));
+                names.cloned().collect()
+            };
+            let perhaps = [only_one(self, other), only_one(other, self)].concat();
+            if !perhaps.is_empty() {
+                Rc::make_mut(&mut self.perhaps).extend(perhaps);
+            }
             let functions = Rc::make_mut(&mut self.functions);
             for (name, theirs) in other.functions.iter() {
                 let ours = functions.entry(Rc::clone(name)).or_default();
@@ -166,6 +184,7 @@ impl State {
             && self.any_changed == other.any_changed
             && self.variables == other.variables
             && self.functions.len() == other.functions.len()
+            && self.perhaps == other.perhaps
     }
 
     /// What still changed after many rounds of a loop may become anything.

@@ -4,12 +4,14 @@
 //! that is not known is taken for one without an argument, so that a wrong guess makes an argument a program: that is
 //! looked for, not found, and told.
 
+mod languages;
 mod special;
 
 use super::script::{FilePattern, Value};
 
+use languages::{awk, sed};
 use special::{
-    capsh, env, find, flock, run_parts, services, start_stop_daemon, su, supervisord,
+    capsh, env, find, flock, run_parts, services, start_stop_daemon, su, supervisord, take,
     with_variables, xargs,
 };
 
@@ -202,7 +204,10 @@ pub(super) fn inner(name: &[u8], arguments: &[Value]) -> Vec<Inner> {
     let name = std::str::from_utf8(name).unwrap_or_default();
     match name {
         "env" => env(arguments),
+        "awk" | "gawk" | "mawk" | "nawk" | "original-awk" => awk(arguments),
+        "chroot" => chroot(arguments),
         "find" => find(arguments),
+        "sed" | "gsed" => sed(arguments),
         "xargs" => xargs(arguments),
         "su" | "runuser" => su(name, arguments),
         "flock" => flock(arguments),
@@ -225,6 +230,20 @@ pub(super) fn inner(name: &[u8], arguments: &[Value]) -> Vec<Inner> {
             .map(|rest| command(rest.to_vec()))
             .into_iter()
             .collect(),
+    }
+}
+
+/// `chroot [options] root [command]`: names lead elsewhere in another root.
+fn chroot(arguments: &[Value]) -> Vec<Inner> {
+    let rest = skip_options(arguments, "", &["--groups", "--userspec"]);
+    match (rest, follow("chroot", arguments)) {
+        ([Value::Known(root), ..], Some(words)) if &root[..] == b"/" && !words.is_empty() => {
+            vec![command(words.to_vec())]
+        }
+        ([], _) => Vec::new(),
+        _ => vec![unknown(
+            "what `chroot` runs in another root is not followed".to_owned(),
+        )],
     }
 }
 

@@ -14,7 +14,12 @@ pub(super) fn env(arguments: &[Value]) -> Vec<Inner> {
                 rest = behind;
                 break;
             }
-            "-u" | "--unset" | "-C" | "--chdir" | "-P" => {
+            option if option.starts_with("-C") || option.starts_with("--chdir") => {
+                return vec![unknown(
+                    "what `env` runs in another folder is not followed".to_owned(),
+                )];
+            }
+            "-u" | "--unset" | "-P" => {
                 rest = behind.get(1..).unwrap_or_default();
             }
             "-S" | "--split-string" => {
@@ -114,6 +119,11 @@ pub(super) fn find(arguments: &[Value]) -> Vec<Inner> {
     let mut rest = arguments;
     while let [word, behind @ ..] = rest {
         rest = behind;
+        if let Value::Rest(why) = word {
+            found.push(unknown(format!(
+                "`find` may be told to run something: {why}"
+            )));
+        }
         if matches!(
             word.bytes(),
             Some(b"-exec" | b"-execdir" | b"-ok" | b"-okdir")
@@ -329,6 +339,11 @@ pub(super) fn start_stop_daemon(arguments: &[Value]) -> Vec<Inner> {
             // `--startas` wins over `--exec`, which may only say what runs already.
             Some(b"-a" | b"--startas") => program = behind.first().cloned(),
             Some(b"-x" | b"--exec") if program.is_none() => program = behind.first().cloned(),
+            Some(b"-r" | b"--chroot" | b"-d" | b"--chdir") => {
+                return vec![unknown(
+                    "what `start-stop-daemon` starts in another folder is not followed".to_owned(),
+                )];
+            }
             Some(b"--") => {
                 own = behind;
                 break;
@@ -337,14 +352,14 @@ pub(super) fn start_stop_daemon(arguments: &[Value]) -> Vec<Inner> {
             _ => {}
         }
     }
-    program
-        .map(|program| {
-            let mut words = vec![program];
-            words.extend(own.iter().cloned());
-            command(words)
-        })
-        .into_iter()
-        .collect()
+    let Some(program) = program else {
+        return vec![unknown(
+            "what `start-stop-daemon` starts is not followed".to_owned(),
+        )];
+    };
+    let mut words = vec![program];
+    words.extend(own.iter().cloned());
+    vec![command(words)]
 }
 
 pub(super) fn supervisord(arguments: &[Value]) -> Vec<Inner> {
@@ -394,7 +409,8 @@ fn pattern(folder: &[u8], names: &[u8]) -> FilePattern {
     }
 }
 
-fn take(rest: &mut &[Value]) -> Option<Value> {
+/// The next word, which is gone then.
+pub(super) fn take(rest: &mut &[Value]) -> Option<Value> {
     let (first, behind) = rest.split_first()?;
     *rest = behind;
     Some(first.clone())
