@@ -109,8 +109,8 @@ fn other_starts_run_under_their_generated_profiles() -> Result<()> {
 
 #[test]
 fn languages_run_under_their_generated_profiles() -> Result<()> {
-    use languages::{java, node, python};
-    live(Kernel::V6_12, vec![python(), node(), java()])
+    use languages::{java, node, php, python};
+    live(Kernel::V6_12, vec![python(), node(), php(), java()])
 }
 
 /// The other kernel, with one of each kind of start.

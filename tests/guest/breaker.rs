@@ -7,7 +7,7 @@ mod sys;
 
 use std::{
     fs::{self, File, OpenOptions, Permissions},
-    io::{Error, ErrorKind, Read as _, Result, Write as _},
+    io::{ErrorKind, Result, Write as _},
     os::{
         fd::AsRawFd as _,
         unix::fs::{MetadataExt as _, OpenOptionsExt as _, PermissionsExt as _, chroot, symlink},
@@ -20,11 +20,9 @@ fn main() {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
     match &arguments[..] {
         [what] if what == RAN => {}
-        [what, listed @ ..] if what == "all" || what == "some" => {
-            let most = if what == "all" { usize::MAX } else { 8 };
-            attempt(listed, most);
-        }
-        _ => println!("what?"),
+        [what, listed @ ..] if what == "all" => attempt(listed, usize::MAX),
+        [what, listed @ ..] if what == "some" => attempt(listed, 8),
+        _ => println!("neither all nor some others"),
     }
 }
 
@@ -65,7 +63,7 @@ fn told(number: i32) -> String {
     }
 }
 
-/// Every file of the image that may be run by its mode.
+/// Every file of the image that may be run by its mode: the dynamic loader is one.
 fn say_others(listed: &[String], most: usize) {
     let mut refused = 0;
     let mut escaped = Vec::new();

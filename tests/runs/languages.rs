@@ -74,3 +74,35 @@ pub(crate) fn java() -> Subject {
         ..Subject::of_packages("java", &["base", "busybox", "java"], own)
     }
 }
+
+/// A web server and the process manager that it hands scripts to.
+pub(crate) fn php() -> Subject {
+    let own = vec![
+        Entry::program("usr/local/bin/start", include_str!("files/php.sh")),
+        Entry::text(
+            "etc/apache2/apache2.conf",
+            include_str!("files/apache.conf"),
+        ),
+        Entry::text(
+            "etc/php/8.4/fpm/php-fpm.conf",
+            include_str!("files/fpm.conf"),
+        ),
+        Entry::text("etc/apache2/envvars", "APACHE_RUN_DIR=/run/apache2\n"),
+        Entry::text(
+            "var/www/html/index.php",
+            "<?php echo 'ser', 'ved', \"\\n\";\n",
+        ),
+    ];
+    Subject {
+        config: json!({ "Cmd": ["start"], "Env": [SEARCH_PATH] }),
+        // The end of the one in front: the script ends the other.
+        hook: &[
+            "sh",
+            "-c",
+            "sleep 1; kill -WINCH \"$(cat /run/apache2/apache2.pid)\"",
+        ],
+        needs: Some("/usr/sbin/php-fpm8.4"),
+        unknown: "PHP",
+        ..Subject::of_packages("php", &["base", "busybox", "php"], own)
+    }
+}

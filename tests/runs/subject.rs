@@ -39,6 +39,8 @@ impl Subject {
     ) -> Self {
         own.push(Entry::text("etc/passwd", ACCOUNTS));
         own.push(Entry::text("etc/group", GROUPS));
+        // A runtime mounts it.
+        own.push(Entry::text("etc/hosts", "127.0.0.1 localhost\n"));
         // No package has it: installing them makes it.
         own.push(Entry::text(
             "etc/nsswitch.conf",
