@@ -3,12 +3,15 @@
 //! purpose.
 //!
 //! The images are made of Debian's packages, with start scripts in the way such images have them, in `tests/runs`. One boot
-//! serves a family of them. What a whitelist does against an attacker is in `tests/escapes.rs`.
+//! serves a family of them. In each container an attacker tries what `tests/guest/breaker.rs` knows; `tests/escapes.rs` knows
+//! more ways, in a container that is made for them.
 
 #![expect(clippy::print_stdout, reason = "a test tells what it did")]
 
 #[path = "runs/bundle.rs"]
 mod bundle;
+#[path = "runs/databases.rs"]
+mod databases;
 #[expect(dead_code, reason = "these images are for one platform")]
 #[path = "support/images.rs"]
 mod images;
@@ -111,6 +114,11 @@ fn other_starts_run_under_their_generated_profiles() -> Result<()> {
 fn languages_run_under_their_generated_profiles() -> Result<()> {
     use languages::{java, node, php, python};
     live(Kernel::V6_12, vec![python(), node(), php(), java()])
+}
+
+#[test]
+fn databases_run_under_their_generated_profiles() -> Result<()> {
+    live(Kernel::V6_12, vec![databases::postgres()])
 }
 
 /// The other kernel, with one of each kind of start.
