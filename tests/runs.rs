@@ -118,7 +118,8 @@ fn languages_run_under_their_generated_profiles() -> Result<()> {
 
 #[test]
 fn databases_run_under_their_generated_profiles() -> Result<()> {
-    live(Kernel::V6_12, vec![databases::postgres()])
+    use databases::{mariadb, postgres};
+    live(Kernel::V6_12, vec![postgres(), mariadb()])
 }
 
 /// The other kernel, with one of each kind of start.

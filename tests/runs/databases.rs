@@ -2,7 +2,7 @@
 
 use serde_json::json;
 
-use crate::subject::{Entry, Subject};
+use crate::subject::{Entry, SEARCH_PATH, Subject};
 
 pub(crate) fn postgres() -> Subject {
     let own = vec![
@@ -39,5 +39,44 @@ pub(crate) fn postgres() -> Subject {
         // The files are there by then: what makes them is not started again.
         needs: Some("/usr/sbin/gosu"),
         ..Subject::of_packages("postgres", &["base", "gosu", "postgres"], own)
+    }
+}
+
+pub(crate) fn mariadb() -> Subject {
+    let own = vec![
+        Entry::program(
+            "usr/local/bin/docker-entrypoint.sh",
+            include_str!("files/mariadb.sh"),
+        ),
+        Entry::text(
+            "docker-entrypoint-initdb.d/1-schema.sql",
+            include_str!("files/schema.sql"),
+        ),
+        Entry::text("etc/mysql/my.cnf", include_str!("files/my.cnf")),
+        Entry::folder("run/mysqld", 997),
+        Entry::folder("var/lib/mysql", 0),
+    ];
+    Subject {
+        config: json!({
+            "Entrypoint": ["docker-entrypoint.sh"], "Cmd": ["mariadbd"],
+            "Env": [SEARCH_PATH, "MARIADB_DATABASE=site"],
+        }),
+        probe: &[
+            "mariadb",
+            "-h",
+            "127.0.0.1",
+            "-u",
+            "root",
+            "-N",
+            "-e",
+            "select word from site.answers",
+        ],
+        hook: &["mariadb", "-u", "root", "-e", "shutdown"],
+        needs: Some("/usr/sbin/gosu"),
+        // `uname` is on the list of this one.
+        attempt: &["sh", "-c", "exec /usr/bin/factor"],
+        unlisted: "/usr/bin/factor",
+        unknown: "mariadb-install-db",
+        ..Subject::of_packages("mariadb", &["base", "gosu", "mariadb"], own)
     }
 }
