@@ -9,7 +9,7 @@ mod sys;
 
 use std::{
     fs::{self, File, OpenOptions, Permissions},
-    io::{BufRead as _, BufReader, BufWriter, ErrorKind, Read as _, Write as _},
+    io::{BufRead as _, BufReader, BufWriter, ErrorKind, Read as _, Seek as _, SeekFrom, Write as _},
     os::unix::{
         fs::{FileExt as _, OpenOptionsExt as _, PermissionsExt as _, chown, chroot},
         process::ExitStatusExt as _,
@@ -149,6 +149,10 @@ impl Guest {
             }
             "features" => Ok(done(&features(Path::new(&format!("{APPARMOR}/features")))?)),
             "log" => self.log(),
+            "forget" => {
+                self.log_file()?.seek(SeekFrom::End(0))?;
+                Ok(done(""))
+            }
             "shell" => shell(&text(1)),
             other => Err(Failure::Said(format!("unknown command {other}"))),
         }
@@ -180,16 +184,21 @@ impl Guest {
         Ok(format!("masks {}", masks.join(",")))
     }
 
-    /// What the kernel has logged since the last time.
-    fn log(&mut self) -> Answer {
-        let file = match &mut self.log {
-            Some(file) => file,
+    fn log_file(&mut self) -> std::io::Result<&mut File> {
+        let log = match self.log.take() {
+            Some(log) => log,
             None => {
                 let mut options = OpenOptions::new();
                 options.read(true).custom_flags(sys::NON_BLOCKING);
-                self.log.insert(options.open("/dev/kmsg")?)
+                options.open("/dev/kmsg")?
             }
         };
+        Ok(self.log.insert(log))
+    }
+
+    /// What the kernel has logged since the last time.
+    fn log(&mut self) -> Answer {
+        let file = self.log_file()?;
         let mut lines = String::new();
         let mut record = [0; 8192];
         loop {

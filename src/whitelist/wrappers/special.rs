@@ -383,7 +383,8 @@ pub(super) fn supervisord(arguments: &[Value]) -> Vec<Inner> {
     }]
 }
 
-/// A folder of services, each a folder with a `run` in it.
+/// A folder of services, each a folder with a `run` in it. What runsv(8) and s6-supervise start by fixed names stands beside it;
+/// what s6-svscan starts when it ends, crashes or is sent a signal stands in a hidden folder of its own.
 pub(super) fn services(arguments: &[Value]) -> Vec<Inner> {
     let folder = skip_options(arguments, "cdtX", &[]).first();
     let Some(Value::Known(folder)) = folder else {
@@ -391,7 +392,16 @@ pub(super) fn services(arguments: &[Value]) -> Vec<Inner> {
             "the folder of the services is not known".to_owned(),
         )];
     };
-    [&b"*/run"[..], b"*/finish", b"*/log/run"]
+    let names = [
+        &b"*/run"[..],
+        b"*/finish",
+        b"*/check",
+        b"*/control/*",
+        b"*/log/run",
+        b"*/log/finish",
+        b".s6-svscan/*",
+    ];
+    names
         .into_iter()
         .map(|names| Inner {
             what: Carried::Files(pattern(folder, names)),

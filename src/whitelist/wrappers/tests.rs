@@ -93,7 +93,8 @@ fn wrappers_carry_commands() {
         ("start-stop-daemon _ --stop _ --exec _ /a", ""),
         (
             "runsvdir _ -P _ /service",
-            "</service/*/run>|</service/*/finish>|</service/*/log/run>",
+            "</service/*/run>|</service/*/finish>|</service/*/check>|</service/*/control/*>|</service/*/log/run>\
+             |</service/*/log/finish>|</service/.s6-svscan/*>",
         ),
         ("parallel _ a", "unknown"),
         ("s6-setuidgid _ x _ a", "a"),

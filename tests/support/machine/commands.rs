@@ -18,6 +18,8 @@ pub(crate) enum GuestCommand {
     Directory { path: String },
     /// What this kernel's AppArmor can do, in the form of a features file.
     Features,
+    /// Passes over what the kernel has logged since the last [`Self::Log`].
+    Forget,
     /// Loads a text with the parser of the kernel's own distribution.
     Load { text: String },
     /// What the kernel has logged since the last such command.
@@ -223,6 +225,7 @@ impl GuestCommand {
             }
             Self::Directory { path } => strings(&["directory", path]),
             Self::Features => strings(&["features"]),
+            Self::Forget => strings(&["forget"]),
             Self::Load { text } => strings(&["load", text]),
             Self::Log => strings(&["log"]),
             Self::Program { path } => strings(&["program", path]),

@@ -1,0 +1,2 @@
+create table answers (word text);
+insert into answers values ('served');
