@@ -326,3 +326,21 @@ fn too_little_memory_for_reading_scripts_is_said_so() -> Result<()> {
     ensure!(text.contains("a stack of 256 MiB"), "{text}");
     Ok(())
 }
+
+#[test]
+fn a_script_for_which_there_is_no_room_is_told() -> Result<()> {
+    // 8 MiB of texts are kept of an image, in the order of its files.
+    let script = format!("#!/bin/sh\n{}", "# and more\n".repeat(20_000));
+    let names: Vec<String> = (0..60).map(|index| format!("opt/{index}.sh")).collect();
+    let files: Vec<(&str, &str)> = names
+        .iter()
+        .map(|name| (name.as_str(), script.as_str()))
+        .collect();
+    let folder = image(&files, &json!({ "Entrypoint": ["/opt/59.sh"] }))?;
+    let page = out(folder.path(), &["generate", "oci:web", "-o", "human"], 0)?;
+    ensure!(
+        page.contains("`/opt/59.sh` is a script that was not read whole: it is too large, or the image holds too many"),
+        "{page}"
+    );
+    Ok(())
+}

@@ -74,18 +74,20 @@ impl<'a> Closure<'a> {
                     // Of a script in another language no more is wanted: what its interpreter runs is not told from it.
                     if !is_foreign(head) {
                         let what = format!(
-                            "`{}` is a script that is too large to be read",
+                            "`{}` is a script that was not read whole: it is too large, or the image holds too many",
                             text(&found.path)
                         );
                         self.gap(GapKind::Unread, what, &task.origin);
                     }
                     self.text(invoked, found, &Arc::clone(head), task);
                 }
-                Content::Head(_) => {
-                    let what = format!(
-                        "`{}` is neither a compiled program nor a script",
-                        text(&found.path)
-                    );
+                Content::Head(head) => {
+                    let path = text(&found.path);
+                    let what = if head.is_empty() && file.size > 0 {
+                        format!("`{path}` was not read: the image holds more text than is kept")
+                    } else {
+                        format!("`{path}` is neither a compiled program nor a script")
+                    };
                     self.gap(GapKind::Unread, what, &task.origin);
                 }
             },
