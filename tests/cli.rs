@@ -168,6 +168,24 @@ fn compare_refuses_what_it_cannot_read() -> Result<()> {
 }
 
 #[test]
+fn profiles_of_one_name_are_told_apart_by_their_namespaces() -> Result<()> {
+    let text = "profile web { file, }\nprofile :ns:web { capability, }\n";
+    let both = shown(&["compare", "-"], text)?;
+    for (name, relation, other) in [
+        ("web", "incomparable", "stronger"),
+        (":ns:web", "stronger", "incomparable"),
+    ] {
+        ensure!(both.contains(&format!("{name} is {relation}")), "{both}");
+        let one = shown(&["compare", "--profile", name, "-"], text)?;
+        ensure!(
+            one.contains(&format!("{name} is {relation}")) && !one.contains(other),
+            "{one}"
+        );
+    }
+    Ok(())
+}
+
+#[test]
 fn check_speaks_to_machines() -> Result<()> {
     for format in ["json", "junit", "sarif"] {
         let arguments = [

@@ -77,8 +77,8 @@ impl Compare {
                     sources: &candidate.loaded.sources,
                     profile,
                 };
-                let name = String::from_utf8_lossy(&profile.name).into_owned();
-                (name, compare_within(subject, &baseline, &mut budget))
+                let compared = compare_within(subject, &baseline, &mut budget);
+                (profile.shown(), compared)
             })
             .collect();
         match self.output {

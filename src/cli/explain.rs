@@ -94,10 +94,7 @@ impl Explain {
         }
         let profiles = file.profiles(self.profile.as_deref())?;
         let [profile] = profiles.as_slice() else {
-            let names: Vec<_> = profiles
-                .iter()
-                .map(|profile| String::from_utf8_lossy(&profile.name))
-                .collect();
+            let names: Vec<_> = profiles.iter().map(|profile| profile.shown()).collect();
             bail!(
                 "the file has several profiles: name one with --profile: {}",
                 names.join(", ")

@@ -66,13 +66,12 @@ impl PolicyFile {
     /// The profile of this name, or all that stand in no other.
     pub(super) fn profiles(&self, name: Option<&str>) -> anyhow::Result<Vec<&Profile>> {
         if let Some(name) = name {
-            let found = self.policy.profile(name.as_bytes()).with_context(|| {
-                let known: Vec<String> = self
-                    .policy
-                    .profiles
-                    .iter()
-                    .map(|profile| String::from_utf8_lossy(&profile.name).into_owned())
-                    .collect();
+            let profiles = &self.policy.profiles;
+            let exactly = profiles.iter().find(|profile| profile.shown() == name);
+            // Without its namespace where that leaves no doubt.
+            let found = exactly.or_else(|| self.policy.profile(name.as_bytes()));
+            let found = found.with_context(|| {
+                let known: Vec<String> = profiles.iter().map(Profile::shown).collect();
                 format!("there is no profile `{name}`, only: {}", known.join(", "))
             })?;
             return Ok(vec![found]);

@@ -85,6 +85,18 @@ pub struct Profile {
     pub span: Span,
 }
 
+impl Profile {
+    /// Its full name for people, with its namespace where it has one: `:lxd:web//helper`.
+    #[must_use]
+    pub fn shown(&self) -> String {
+        let name = String::from_utf8_lossy(&self.name);
+        match &self.namespace {
+            Some(namespace) => format!(":{}:{name}", String::from_utf8_lossy(namespace)),
+            None => name.into_owned(),
+        }
+    }
+}
+
 /// A `change_profile` rule about a program, as the parser looks for conflicts among them. Its entries are with all others.
 #[derive(Clone, Debug)]
 pub(crate) struct ProfileChange {
