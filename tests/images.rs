@@ -453,6 +453,19 @@ fn broken_archives_are_told_apart() {
         assert!(is(&error), "{name}: {error:?}");
         assert!(!error.to_string().contains('\n'));
     }
+    // Each name is as long as an extended header may have it, and there are few entries.
+    let mut named = tar::Builder::new(Vec::new());
+    for _ in 0..5 {
+        let path = "p/".repeat(500_000);
+        named
+            .append_pax_extensions([("path", path.as_bytes())])
+            .unwrap();
+        named
+            .append_data(&mut tar::Header::new_ustar(), "p", &b""[..])
+            .unwrap();
+    }
+    let error = with(&named.into_inner().unwrap());
+    assert!(error.to_string().contains("names are over"), "{error}");
     let missing = read("docker-archive:/nonexistent").unwrap_err();
     assert!(matches!(
         missing,

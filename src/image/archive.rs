@@ -17,6 +17,7 @@ use super::{
     ImageError,
     config::Config,
     digest::{ImageDigest, shown},
+    error::malformed,
     layer::{
         Expected,
         tar::{Entries, Kind, Layout, TarError},
@@ -32,6 +33,10 @@ use super::{
 
 /// LIMIT: entries of an archive; an image has a few for each layer.
 const MAX_ENTRIES: usize = 20_000;
+
+/// LIMIT: bytes of all names and links' targets of an archive. Extended headers make each up to a mebibyte long, and a file
+/// with holes has them for nothing.
+const MAX_NAMES: usize = 4 << 20;
 
 /// An archive that no image can be read from.
 #[derive(Debug, thiserror::Error)]
@@ -49,12 +54,12 @@ pub enum ArchiveError {
         what: &'static str,
     },
     /// `manifest.json` cannot be read.
-    #[error("`manifest.json` of the archive {} cannot be read: {source}", .file.display())]
+    #[error("`manifest.json` of the archive {} cannot be read: {why}", .file.display())]
     Manifest {
         /// The archive.
         file: PathBuf,
         /// Why.
-        source: serde_json::Error,
+        why: String,
     },
     /// Something that the archive names is not in it.
     #[error("the archive {} lacks `{name}`: save the image again", .file.display())]
@@ -136,12 +141,20 @@ impl Archive {
         let length = file.get_ref().metadata().map(|metadata| metadata.len());
         let length = length.map_err(|source| self.unreadable(source))?;
         let mut names = HashMap::new();
-        let mut position = 0_u64;
+        let (mut position, mut bytes) = (0_u64, 0_usize);
         for _ in 0..=MAX_ENTRIES {
             let mut entries = Entries::new(file);
             let Some(entry) = entries.next().map_err(|error| self.broken(error))? else {
                 return Ok(names);
             };
+            let target = match &entry.kind {
+                Kind::HardLink(target) | Kind::Link(target) => target.len(),
+                _ => 0,
+            };
+            bytes = bytes.saturating_add(entry.name.len() + target);
+            if bytes > MAX_NAMES {
+                return Err(self.broken_by("its names are over four mebibytes long together"));
+            }
             let start = position.saturating_add(entries.position());
             let follows = entries.pass_by();
             position = start.saturating_add(follows);
@@ -280,11 +293,10 @@ impl Source for Archive {
         let names = self.names(&mut file)?;
         let place = self.place(&names, "manifest.json")?;
         let manifest = self.document(&mut file, place, limits)?;
-        let images =
-            serde_json::from_slice(&manifest).map_err(|source| ArchiveError::Manifest {
-                file: self.path.clone(),
-                source,
-            })?;
+        let images = serde_json::from_slice(&manifest).map_err(|error| ArchiveError::Manifest {
+            file: self.path.clone(),
+            why: malformed(&error),
+        })?;
         let image = self.choose(images)?;
         let place = self.place(&names, &image.config)?;
         let json = self.document(&mut file, place, limits)?;

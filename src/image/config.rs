@@ -10,7 +10,7 @@ use std::collections::BTreeMap;
 
 use serde::Deserialize;
 
-use super::{digest::ImageDigest, platform::Platform};
+use super::{digest::ImageDigest, error::malformed, platform::Platform};
 
 /// What an image says about itself.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -45,13 +45,14 @@ pub struct Config {
 pub enum ConfigError {
     /// Not JSON, or of other types.
     #[error("the image's configuration cannot be read: {0}")]
-    Malformed(#[from] serde_json::Error),
+    Malformed(String),
 }
 
 impl Config {
     /// Reads it from JSON.
     pub fn from_json(json: &[u8]) -> Result<Self, ConfigError> {
-        let image: Image = serde_json::from_slice(json)?;
+        let image: Image = serde_json::from_slice(json)
+            .map_err(|error| ConfigError::Malformed(malformed(&error)))?;
         let run = image.config.unwrap_or_default();
         let healthcheck = run.healthcheck.and_then(|check| check.test);
         Ok(Self {
@@ -181,6 +182,12 @@ mod tests {
             let error = Config::from_json(json.as_bytes()).unwrap_err().to_string();
             assert!(!error.contains('\n'), "{error}");
         }
+        let long = format!(
+            r#"{{"config":{{"Env":"{}"}}}}"#,
+            "\u{7}é".repeat(9000).escape_default()
+        );
+        let error = Config::from_json(long.as_bytes()).unwrap_err().to_string();
+        assert!(error.len() < 1000, "{error}");
         let deep = "[".repeat(100_000);
         assert!(Config::from_json(format!(r#"{{"x":{deep}"#).as_bytes()).is_err());
     }

@@ -1,8 +1,14 @@
 //! Why an image cannot be read, and who can do something about it.
 
 use super::{
-    archive::ArchiveError, config::ConfigError, digest::ImageDigest, layer::LayerError,
-    layout::LayoutError, manifest::ManifestError, platform::Platform, registry::RegistryError,
+    archive::ArchiveError,
+    config::ConfigError,
+    digest::{ImageDigest, shown},
+    layer::LayerError,
+    layout::LayoutError,
+    manifest::ManifestError,
+    platform::Platform,
+    registry::RegistryError,
     tree::TreeError,
 };
 
@@ -70,6 +76,17 @@ pub enum ImageError {
     /// The layers do not fit together.
     #[error("the image's layers do not fit together")]
     Tree(#[from] TreeError),
+}
+
+/// What is wrong with a document, in a short line: of a text in the wrong place serde's own message has all of it.
+pub(super) fn malformed(error: &serde_json::Error) -> String {
+    const LONGEST: usize = 200;
+    let message = error.to_string();
+    if message.len() <= LONGEST {
+        return message;
+    }
+    let (line, column) = (error.line(), error.column());
+    format!("{} at line {line} column {column}", shown(&message))
 }
 
 fn told(offered: &[String]) -> String {

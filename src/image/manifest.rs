@@ -10,6 +10,7 @@ use serde::Deserialize;
 
 use super::{
     digest::{ImageDigest, shown},
+    error::malformed,
     platform::Platform,
 };
 
@@ -49,7 +50,7 @@ pub enum ManifestError {
     },
     /// Not JSON, or of other types.
     #[error("the manifest cannot be read: {0}")]
-    Malformed(#[from] serde_json::Error),
+    Malformed(String),
     /// The configuration and the manifest disagree.
     #[error("the manifest has {manifest} layers, and the configuration {config}")]
     Mismatch {
@@ -119,7 +120,8 @@ impl Document {
         told: Option<&str>,
         max_layers: usize,
     ) -> Result<Self, ManifestError> {
-        let json: Json = serde_json::from_slice(json)?;
+        let json: Json = serde_json::from_slice(json)
+            .map_err(|error| ManifestError::Malformed(malformed(&error)))?;
         let told = told.map(|told| told.split(';').next().unwrap_or_default().trim());
         let types = [json.media_type.as_deref(), told];
         let is = |wanted: [&str; 2]| {

@@ -3,9 +3,9 @@
 
 use super::{
     Place,
-    closure::absolute,
     files::{Files, files_in},
     list::text,
+    locate::absolute,
     script::{FilePattern, Files as _, Reach, Source, Value, folder_of},
 };
 

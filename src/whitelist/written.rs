@@ -11,9 +11,10 @@ use std::{
 
 use super::{
     GapKind,
-    closure::{Closure, Origin, Task, absolute},
+    closure::{Closure, Origin, Task},
     files::{clean, join},
     list::text,
+    locate::absolute,
     script::{Value, folder_of, last_of},
 };
 

@@ -1,4 +1,15 @@
 //! What has to hold for every text. The fuzzer looks for one for which it does not; the tests replay what it found.
+//! `images.rs` has what holds for images.
+
+macro_rules! holds {
+    ($condition:expr, $($message:tt)*) => {
+        if !$condition {
+            return Err(Broken(format!($($message)*)));
+        }
+    };
+}
+
+pub(crate) mod images;
 
 use std::sync::Arc;
 
@@ -21,14 +32,6 @@ use armorgate::{
 /// What an input breaks.
 #[derive(Debug)]
 pub(crate) struct Broken(pub(crate) String);
-
-macro_rules! holds {
-    ($condition:expr, $($message:tt)*) => {
-        if !$condition {
-            return Err(Broken(format!($($message)*)));
-        }
-    };
-}
 
 /// A text alone: it is read in both contexts, printed, read again, loaded with includes, and understood.
 pub(crate) fn parse(text: &[u8]) -> Result<(), Broken> {

@@ -1,22 +1,17 @@
 //! Simple commands: what their words are, and what a shell does with them: a function, a builtin, or a program to start.
 
-use std::{rc::Rc, sync::Arc};
+use std::sync::Arc;
 
-use brush_parser::ast::{
-    Assignment, AssignmentName, AssignmentValue, CommandPrefixOrSuffixItem, SimpleCommand, Word,
-};
+use brush_parser::ast::{CommandPrefixOrSuffixItem, SimpleCommand, Word};
 
 use super::{
     FilePattern, Reach, SiteKind,
-    read::{Reader, Trap},
+    read::Reader,
     settings::shift,
-    state::{Content, State, Variable, Words},
-    value::{MAX_BYTES, Value, Values, Why, too_long},
+    state::{State, Variable, Words},
+    value::{Value, Values, Why},
     word,
 };
-
-/// The variable under which text that is not known is put into an `eval`, so that what surrounds it can be read.
-const HOLE: &str = "__not_known__";
 
 impl Reader<'_> {
     pub(super) fn simple(&mut self, command: &SimpleCommand, state: &mut State) {
@@ -87,82 +82,8 @@ impl Reader<'_> {
         }
     }
 
-    pub(super) fn assignment(&mut self, assignment: &Assignment, state: &mut State) {
-        if assignment.loc.start.line > 0 {
-            self.line = self.first_line + assignment.loc.start.line;
-        }
-        match (&assignment.name, &assignment.value) {
-            (AssignmentName::VariableName(name), AssignmentValue::Scalar(word)) => {
-                let values = self.word_values(&word.value, state);
-                let values = if assignment.append {
-                    self.appended(name, &values, state)
-                } else {
-                    Variable::scalar(values.iter().cloned())
-                };
-                self.assign(name, values, state);
-            }
-            (AssignmentName::VariableName(name), AssignmentValue::Array(elements)) => {
-                let mut lists = if assignment.append {
-                    self.list_variable(name, state)
-                } else {
-                    vec![Words::new()]
-                };
-                for (key, element) in elements {
-                    if let Some(key) = key {
-                        self.word_values(&key.value, state);
-                    }
-                    let ways = self.word_ways(&element.value, state);
-                    let mut next = Vec::new();
-                    for list in &lists {
-                        for way in ways.iter().take(8) {
-                            let mut list = list.clone();
-                            list.extend(way.iter().cloned());
-                            super::state::add_list(&mut next, list);
-                        }
-                    }
-                    lists = next;
-                }
-                let mut variable = Variable::default();
-                for list in lists {
-                    variable.add(Content::List(list));
-                }
-                self.assign(name, variable, state);
-            }
-            (AssignmentName::ArrayElementName(name, index), value) => {
-                self.word_values(index, state);
-                if let AssignmentValue::Scalar(word) = value {
-                    self.word_values(&word.value, state);
-                }
-                let why = Why::new(format!("an element of `{name}`"));
-                self.assign(name, Variable::list(vec![Value::Rest(why)]), state);
-            }
-        }
-    }
-
-    /// `name+=text`
-    fn appended(&mut self, name: &str, values: &Values, state: &mut State) -> Variable {
-        let before = self.variable(name, state);
-        let mut variable = Variable::default();
-        for one in before.iter() {
-            for other in values.iter() {
-                variable.add(Content::Scalar(match (one, other) {
-                    (Value::Known(one), Value::Known(other))
-                        if one.len() + other.len() > MAX_BYTES =>
-                    {
-                        too_long()
-                    }
-                    (Value::Known(one), Value::Known(other)) => {
-                        Value::known([&one[..], &other[..]].concat())
-                    }
-                    (value, Value::Known(_)) | (_, value) => value.blurred(),
-                }));
-            }
-        }
-        variable
-    }
-
     /// Runs one way a command comes out.
-    fn run(&mut self, words: &Words, lookup: Lookup, state: &mut State) {
+    pub(super) fn run(&mut self, words: &Words, lookup: Lookup, state: &mut State) {
         let Some((first, rest)) = words.split_first() else {
             return;
         };
@@ -291,132 +212,11 @@ impl Reader<'_> {
             _ => {}
         }
     }
-
-    fn exec(&mut self, words: &[Value], state: &mut State) {
-        let mut rest = words;
-        while let [Value::Known(option), behind @ ..] = rest {
-            rest = match &option[..] {
-                b"-a" => behind.get(1..).unwrap_or_default(),
-                b"--" => {
-                    rest = behind;
-                    break;
-                }
-                b"-c" | b"-l" | b"-cl" | b"-lc" => behind,
-                _ => break,
-            };
-        }
-        match rest {
-            [] => {}
-            [Value::Known(empty), ..] if empty.is_empty() => state.unreachable = true,
-            [Value::Rest(_), behind @ ..] => {
-                self.site(rest.to_vec(), SiteKind::Exec, state);
-                if behind.is_empty() {
-                    // It may come to nothing: `exec` without words goes on.
-                    return;
-                }
-                self.exec(behind, state);
-            }
-            [first, ..] => {
-                if let Value::Files(files) = first {
-                    self.folder(files);
-                }
-                self.site(rest.to_vec(), SiteKind::Exec, state);
-                state.unreachable = true;
-            }
-        }
-    }
-
-    fn command_builtin(&mut self, name: &str, words: &[Value], state: &mut State) {
-        let mut rest = words;
-        while let [Value::Known(option), behind @ ..] = rest {
-            match &option[..] {
-                b"-v" | b"-V" | b"-pv" | b"-pV" | b"-vp" => return,
-                b"-p" | b"--" => rest = behind,
-                _ => break,
-            }
-        }
-        let lookup = if name == "builtin" {
-            Lookup::Builtins
-        } else {
-            Lookup::NoFunctions
-        };
-        self.run(&rest.to_vec(), lookup, state);
-    }
-
-    fn eval(&mut self, words: &[Value], state: &mut State) {
-        let mut text = String::new();
-        let mut missing = None;
-        for word in words {
-            if !text.is_empty() {
-                text.push(' ');
-            }
-            if let Some(bytes) = word.script() {
-                text.push_str(&String::from_utf8_lossy(bytes));
-            } else {
-                missing = word.why();
-                text.push('$');
-                text.push_str(HOLE);
-            }
-        }
-        if let Some(why) = missing {
-            self.gap(format!("an `eval` of text that is not known: {why}"));
-            let hole = Variable::list(vec![Value::Rest(why)]);
-            Rc::make_mut(&mut state.variables).insert(Rc::from(HOLE), Rc::new(hole));
-            if words.first().is_some_and(|word| word.script().is_none()) {
-                return;
-            }
-        }
-        if text.contains('\u{fffd}') {
-            self.unread("an `eval` of text that is no UTF-8".to_owned());
-            return;
-        }
-        let line = self.line.saturating_sub(1);
-        self.inner(&text, line, SiteKind::Eval, state);
-    }
-
-    fn trap(&mut self, words: &[Value]) {
-        let words = match words {
-            [Value::Known(dashes), rest @ ..] if &dashes[..] == b"--" => rest,
-            words => words,
-        };
-        match words {
-            [] | [_] => {}
-            [Value::Known(text) | Value::Numbered(text), ..] => {
-                let text = String::from_utf8_lossy(text).into_owned();
-                if !text.is_empty() && !text.starts_with('-') && text.parse::<u8>().is_err() {
-                    let place = self.place();
-                    // LIMIT: traps of one script.
-                    if self.traps.len() < 64 {
-                        self.traps.push(Trap { text, place });
-                    } else {
-                        self.unread("more traps than are followed".to_owned());
-                    }
-                }
-            }
-            [first, ..] => {
-                if let Some(why) = first.why() {
-                    self.gap(format!("a `trap` of text that is not known: {why}"));
-                }
-            }
-        }
-    }
-
-    fn return_from(&mut self, state: &mut State) {
-        if let Some(frame) = self.frames.last_mut() {
-            // LIMIT: returns of one call that are kept apart; the last stands for the rest, joined below by its caller.
-            if frame.returns.len() < 64 {
-                frame.returns.push(state.clone());
-                state.unreachable = true;
-            }
-        } else {
-            state.unreachable = true;
-        }
-    }
 }
 
 /// What a name may mean.
 #[derive(Clone, Copy, PartialEq, Eq)]
-enum Lookup {
+pub(super) enum Lookup {
     /// A builtin, or nothing.
     Builtins,
     /// Functions, builtins, programs.

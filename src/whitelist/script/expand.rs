@@ -1,7 +1,7 @@
 //! Words to the values they can have (POSIX, Shell Command Language, 2.6).
 //!
 //! Every way a word can come out is followed, up to limits; ways are lists of words, since an unquoted `$name` or a `"$@"` makes
-//! more or fewer than one.
+//! more or fewer than one. What a single parameter comes to is told elsewhere (`parameter`).
 
 use std::sync::Arc;
 
@@ -9,14 +9,12 @@ use brush_parser::ast;
 
 use super::{
     fields::joined_by_other,
-    number::runs_commands,
     pattern,
     read::Reader,
     state::{State, Words},
-    text,
-    value::{FilePattern, Reach, Value, Values, Why, too_many},
+    value::{FilePattern, Reach, Value, Values, Why},
     way::{Open, Splitting, Way, combine, each, joined, unknown_way},
-    word::{self, Name, Operation, Parameter, Piece},
+    word::{self, Name, Operation, Piece},
 };
 
 impl Reader<'_> {
@@ -81,7 +79,7 @@ impl Reader<'_> {
         self.ways(pieces, state)
     }
 
-    fn ways(&mut self, pieces: &[Piece], state: &mut State) -> Vec<Words> {
+    pub(super) fn ways(&mut self, pieces: &[Piece], state: &mut State) -> Vec<Words> {
         let ways = self.expand(pieces, Splitting::Split, state);
         let mut lists: Vec<Words> = Vec::new();
         for way in ways {
@@ -96,7 +94,7 @@ impl Reader<'_> {
         lists
     }
 
-    fn values(&mut self, pieces: &[Piece], state: &mut State) -> Values {
+    pub(super) fn values(&mut self, pieces: &[Piece], state: &mut State) -> Values {
         let ways = self.expand(pieces, Splitting::Whole, state);
         ways.into_iter()
             .map(|way| {
@@ -107,7 +105,11 @@ impl Reader<'_> {
             .collect()
     }
 
-    fn patterns(&mut self, pieces: &[Piece], state: &mut State) -> Vec<Option<Arc<[u8]>>> {
+    pub(super) fn patterns(
+        &mut self,
+        pieces: &[Piece],
+        state: &mut State,
+    ) -> Vec<Option<Arc<[u8]>>> {
         let ways = self.expand(pieces, Splitting::Whole, state);
         ways.into_iter()
             .map(|way| match (way.words.as_slice(), way.open) {
@@ -179,289 +181,12 @@ impl Reader<'_> {
         ways
     }
 
-    /// What a parameter comes to, and whether the shell still splits that.
-    fn parameter(
-        &mut self,
-        parameter: &Parameter,
-        quoted: bool,
-        state: &mut State,
-    ) -> (Vec<Words>, Splitting) {
-        let lists = match &parameter.name {
-            Name::All { joined } => Some((state.positional.clone(), *joined)),
-            Name::AllOf { name, joined } => Some((self.list_variable(name, state), *joined)),
-            _ => None,
-        };
-        if let Some((lists, is_joined)) = lists {
-            return self.list_parameter(parameter, lists, is_joined && quoted, state);
-        }
-        let values = self.scalar(&parameter.name, state);
-        match &parameter.operation {
-            Operation::Default(word) | Operation::Assign(word) => {
-                let mut lists: Vec<Words> = values
-                    .iter()
-                    .filter(|value| value.bytes() != Some(b""))
-                    .map(|value| vec![value.clone()])
-                    .collect();
-                let defaults = if values.iter().any(may_be_empty) {
-                    self.ways_of_word(word, quoted, state)
-                } else {
-                    Vec::new()
-                };
-                if let (Operation::Assign(_), Name::Named(name)) =
-                    (&parameter.operation, &parameter.name)
-                {
-                    let assigned = lists.iter().chain(&defaults).map(|words| joined(words));
-                    let assigned: Values = assigned.collect();
-                    self.assign_values(name, &assigned, state);
-                }
-                for words in defaults {
-                    if !lists.contains(&words) {
-                        lists.push(words);
-                    }
-                }
-                (lists, Splitting::Split)
-            }
-            Operation::Alternative(word) => {
-                let mut lists = Vec::new();
-                if values.iter().any(may_be_empty) {
-                    lists.push(if quoted {
-                        vec![Value::known("")]
-                    } else {
-                        Vec::new()
-                    });
-                }
-                if values.iter().any(|value| value.bytes() != Some(b"")) {
-                    lists.extend(self.ways_of_word(word, quoted, state));
-                }
-                (lists, Splitting::Whole)
-            }
-            Operation::Demand(word) => {
-                self.scan(word, state);
-                let mut values = values;
-                values = values
-                    .iter()
-                    .filter(|value| value.bytes() != Some(b""))
-                    .cloned()
-                    .collect();
-                if values.is_empty() {
-                    values.insert(Value::unknown("a variable that is not set"));
-                }
-                (lists_of(&values), Splitting::Split)
-            }
-            operation => {
-                let changed = self.operate(operation, &values, state);
-                (lists_of(&changed), Splitting::Split)
-            }
-        }
-    }
-
-    /// `"$@"`, `"${name[@]}"` and what is done to them.
-    fn list_parameter(
-        &mut self,
-        parameter: &Parameter,
-        lists: Vec<Words>,
-        is_joined: bool,
-        state: &mut State,
-    ) -> (Vec<Words>, Splitting) {
-        let lists = match &parameter.operation {
-            Operation::Plain => lists,
-            Operation::Slice(pieces) => {
-                let positional = matches!(parameter.name, Name::All { .. });
-                let range = self.values(pieces, state);
-                let zero = (self.context.name.clone(), positional);
-                lists
-                    .iter()
-                    .map(|words| text::slice_words(words, &range, &zero))
-                    .collect()
-            }
-            Operation::Alternative(word) => {
-                let mut alternatives = Vec::new();
-                if lists
-                    .iter()
-                    .any(|words| !matches!(words.as_slice(), [Value::Known(_), ..]))
-                {
-                    alternatives.push(Vec::new());
-                }
-                if lists.iter().any(|words| !words.is_empty()) {
-                    alternatives.extend(self.ways(word, state));
-                }
-                alternatives
-            }
-            Operation::Default(word) | Operation::Assign(word) => {
-                let mut all: Vec<Words> = lists
-                    .iter()
-                    .filter(|words| !words.is_empty())
-                    .cloned()
-                    .collect();
-                if lists.iter().any(Vec::is_empty) {
-                    all.extend(self.ways(word, state));
-                }
-                all
-            }
-            Operation::Length => vec![vec![Value::number()]],
-            operation => lists
-                .iter()
-                .map(|words| {
-                    words
-                        .iter()
-                        .map(|value| match value {
-                            Value::Rest(_) => value.clone(),
-                            value => {
-                                let changed =
-                                    self.operate(operation, &Values::one(value.clone()), state);
-                                let mut changed = changed.iter();
-                                match (changed.next(), changed.next()) {
-                                    (Some(only), None) => only.clone(),
-                                    _ => too_many(),
-                                }
-                            }
-                        })
-                        .collect()
-                })
-                .collect(),
-        };
-        if is_joined {
-            let joined = lists.iter().map(|words| vec![self.joined(words, state)]);
-            return (joined.collect(), Splitting::Whole);
-        }
-        // Without quotes each of the words is split like any other; those that stand in `${name+…}` are split where they stand.
-        let splitting = match parameter.operation {
-            Operation::Alternative(_) | Operation::Default(_) | Operation::Assign(_) => {
-                Splitting::Whole
-            }
-            _ => Splitting::Split,
-        };
-        (lists, splitting)
-    }
-
     /// Words as one, by the first character of `IFS`.
-    fn joined(&self, words: &[Value], state: &State) -> Value {
+    pub(super) fn joined(&self, words: &[Value], state: &State) -> Value {
         if words.len() > 1 && self.difference(state).is_some() {
             return joined_by_other();
         }
         joined(words)
-    }
-
-    fn ways_of_word(&mut self, word: &[Piece], quoted: bool, state: &mut State) -> Vec<Words> {
-        if quoted {
-            let quoted_list = word.iter().any(is_quoted_list);
-            if quoted_list {
-                return self.ways(word, state);
-            }
-            return lists_of(&self.values(word, state));
-        }
-        self.ways(word, state)
-    }
-
-    /// What an operation makes of values.
-    fn operate(&mut self, operation: &Operation, values: &Values, state: &mut State) -> Values {
-        // Each place of a value is tried.
-        self.spend(values.known().map(<[u8]>::len).sum::<usize>() / 16);
-        match operation {
-            Operation::Length => Values::one(Value::number()),
-            Operation::Case(case) => values
-                .iter()
-                .map(|value| text::change_case(value, *case))
-                .collect(),
-            Operation::Remove {
-                end,
-                longest,
-                pattern,
-            } => {
-                let patterns = self.patterns(pattern, state);
-                text::product(values, &patterns, |value, pattern| {
-                    text::remove(value, pattern, *end, *longest)
-                })
-            }
-            Operation::Replace {
-                all,
-                pattern,
-                replacement,
-            } => {
-                let patterns = self.patterns(pattern, state);
-                let replacements = self.values(replacement, state);
-                let mut replaced = Values::default();
-                for replacement in replacements.iter() {
-                    replaced.extend(
-                        text::product(values, &patterns, |value, pattern| {
-                            text::replace(value, pattern, replacement, *all)
-                        })
-                        .iter()
-                        .cloned(),
-                    );
-                }
-                replaced
-            }
-            Operation::Slice(pieces) => {
-                let range = self.values(pieces, state);
-                values
-                    .iter()
-                    .map(|value| text::slice(value, &range))
-                    .collect()
-            }
-            Operation::Transform(pieces) => {
-                self.scan(pieces, state);
-                // `@P` expands the value as a prompt, substitutions in it as well.
-                if values.known().any(runs_commands) {
-                    self.gap("commands in a value that `${…@…}` may run".to_owned());
-                }
-                values.iter().map(Value::blurred).collect()
-            }
-            // Those with a word of their own are done where lists of words can come out.
-            Operation::Alternative(_)
-            | Operation::Assign(_)
-            | Operation::Default(_)
-            | Operation::Demand(_)
-            | Operation::Plain => values.clone(),
-        }
-    }
-
-    fn scalar(&mut self, name: &Name, state: &mut State) -> Values {
-        match name {
-            Name::Named(name) => self.variable(name, state),
-            Name::Positional(number) => positional(*number, state),
-            Name::Script => Values::one(self.script_name()),
-            Name::Element { name, index } => {
-                let position = index.parse::<usize>().ok();
-                // What stands in the index may run something.
-                self.word_values(index, state);
-                self.list_variable(name, state)
-                    .iter()
-                    .map(|words| match (position, words.as_slice()) {
-                        (Some(position), words)
-                            if !words.iter().any(|word| matches!(word, Value::Rest(_))) =>
-                        {
-                            words
-                                .get(position)
-                                .cloned()
-                                .unwrap_or_else(|| Value::known(""))
-                        }
-                        (_, [Value::Rest(why)]) => Value::Unknown(why.clone()),
-                        _ => Value::unknown(format!("an element of `{name}`")),
-                    })
-                    .collect()
-            }
-            Name::Indirect(name) => {
-                let names = self.variable(name, state);
-                let mut values = Values::default();
-                for target in names.iter() {
-                    match target
-                        .bytes()
-                        .and_then(|name| std::str::from_utf8(name).ok())
-                    {
-                        Some("") => values.insert(Value::known("")),
-                        Some(target) => match target.parse::<usize>() {
-                            Ok(number) => values.extend(positional(number, state).iter().cloned()),
-                            Err(_) => values.extend(self.variable(target, state).iter().cloned()),
-                        },
-                        None => values
-                            .insert(Value::unknown(format!("the variable that `{name}` names"))),
-                    }
-                }
-                values
-            }
-            Name::All { .. } | Name::AllOf { .. } | Name::Special => Values::one(Value::number()),
-        }
     }
 
     /// A finished word: a path with wildcards stands for files.
@@ -487,36 +212,14 @@ impl Reader<'_> {
     }
 }
 
-fn lists_of(values: &Values) -> Vec<Words> {
+pub(super) fn lists_of(values: &Values) -> Vec<Words> {
     values.iter().map(|value| vec![value.clone()]).collect()
 }
 
-fn may_be_empty(value: &Value) -> bool {
-    value.script().is_none_or(<[u8]>::is_empty)
-}
-
-fn is_quoted_list(piece: &Piece) -> bool {
+pub(super) fn is_quoted_list(piece: &Piece) -> bool {
     matches!(piece, Piece::Parameter { parameter, quoted: true }
         if matches!(parameter.name, Name::All { joined: false } | Name::AllOf { joined: false, .. })
             || matches!(parameter.operation, Operation::Alternative(ref word) if word.iter().any(is_quoted_list)))
-}
-
-fn positional(number: usize, state: &State) -> Values {
-    state
-        .positional
-        .iter()
-        .map(|words| {
-            let mut before = words.iter().take(number);
-            if let Some(Value::Rest(why)) = before.find(|word| matches!(word, Value::Rest(_))) {
-                return Value::Unknown(why.clone());
-            }
-            number
-                .checked_sub(1)
-                .and_then(|index| words.get(index))
-                .cloned()
-                .unwrap_or_else(|| Value::known(""))
-        })
-        .collect()
 }
 
 /// Whether an unquoted `{a,b}` or `{1..3}` stands in a word. (`{}` alone is nothing special.)

@@ -7,10 +7,12 @@
 //! Nothing is resolved here: a [`Site`] says which words are run, not which file that is. Options of programs that run
 //! others (`gosu`, `find -exec`) are read elsewhere too.
 
+mod assignment;
 mod branch;
 mod builtins;
 mod call;
 mod command;
+mod control;
 mod decide;
 mod declare;
 mod expand;
@@ -18,6 +20,7 @@ mod fields;
 mod guard;
 mod number;
 mod output;
+mod parameter;
 mod parse;
 mod pattern;
 mod prefix;
@@ -29,6 +32,7 @@ mod source;
 mod state;
 mod text;
 mod value;
+mod walk;
 mod way;
 mod word;
 

@@ -4,16 +4,17 @@
 //! that is not known is taken for one without an argument, so that a wrong guess makes an argument a program: that is
 //! looked for, not found, and told.
 
+mod each;
+mod env;
 mod languages;
 mod special;
 
 use super::script::{FilePattern, Value};
 
+use each::{find, xargs};
+use env::{env, with_variables};
 use languages::{awk, sed};
-use special::{
-    capsh, env, find, flock, run_parts, services, start_stop_daemon, su, supervisord, take,
-    with_variables, xargs,
-};
+use special::{capsh, flock, run_parts, services, start_stop_daemon, su, supervisord, take};
 
 /// What a command goes on to run.
 #[derive(Clone, Debug, PartialEq, Eq)]

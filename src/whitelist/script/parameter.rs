@@ -1,0 +1,314 @@
+//! Parameters to the values they can have: `$name`, `"$@"`, and what `${name…}` does to them (POSIX, Shell Command Language,
+//! 2.6.2, and bash's additions).
+
+use super::{
+    expand::{is_quoted_list, lists_of},
+    number::runs_commands,
+    read::Reader,
+    state::{State, Words},
+    text,
+    value::{Value, Values, too_many},
+    way::{Splitting, joined},
+    word::{Name, Operation, Parameter, Piece},
+};
+
+impl Reader<'_> {
+    /// What a parameter comes to, and whether the shell still splits that.
+    pub(super) fn parameter(
+        &mut self,
+        parameter: &Parameter,
+        quoted: bool,
+        state: &mut State,
+    ) -> (Vec<Words>, Splitting) {
+        let lists = match &parameter.name {
+            Name::All { joined } => Some((state.positional.clone(), *joined)),
+            Name::AllOf { name, joined } => Some((self.list_variable(name, state), *joined)),
+            _ => None,
+        };
+        if let Some((lists, is_joined)) = lists {
+            return self.list_parameter(parameter, lists, is_joined && quoted, state);
+        }
+        let values = self.scalar(&parameter.name, state);
+        match &parameter.operation {
+            Operation::Default(word) | Operation::Assign(word) => {
+                let mut lists: Vec<Words> = values
+                    .iter()
+                    .filter(|value| value.bytes() != Some(b""))
+                    .map(|value| vec![value.clone()])
+                    .collect();
+                let defaults = if values.iter().any(may_be_empty) {
+                    self.ways_of_word(word, quoted, state)
+                } else {
+                    Vec::new()
+                };
+                if let (Operation::Assign(_), Name::Named(name)) =
+                    (&parameter.operation, &parameter.name)
+                {
+                    let assigned = lists.iter().chain(&defaults).map(|words| joined(words));
+                    let assigned: Values = assigned.collect();
+                    self.assign_values(name, &assigned, state);
+                }
+                for words in defaults {
+                    if !lists.contains(&words) {
+                        lists.push(words);
+                    }
+                }
+                (lists, Splitting::Split)
+            }
+            Operation::Alternative(word) => {
+                let mut lists = Vec::new();
+                if values.iter().any(may_be_empty) {
+                    lists.push(if quoted {
+                        vec![Value::known("")]
+                    } else {
+                        Vec::new()
+                    });
+                }
+                if values.iter().any(|value| value.bytes() != Some(b"")) {
+                    lists.extend(self.ways_of_word(word, quoted, state));
+                }
+                (lists, Splitting::Whole)
+            }
+            Operation::Demand(word) => {
+                self.scan(word, state);
+                let mut values = values;
+                values = values
+                    .iter()
+                    .filter(|value| value.bytes() != Some(b""))
+                    .cloned()
+                    .collect();
+                if values.is_empty() {
+                    values.insert(Value::unknown("a variable that is not set"));
+                }
+                (lists_of(&values), Splitting::Split)
+            }
+            operation => {
+                let changed = self.operate(operation, &values, state);
+                (lists_of(&changed), Splitting::Split)
+            }
+        }
+    }
+
+    /// `"$@"`, `"${name[@]}"` and what is done to them.
+    fn list_parameter(
+        &mut self,
+        parameter: &Parameter,
+        lists: Vec<Words>,
+        is_joined: bool,
+        state: &mut State,
+    ) -> (Vec<Words>, Splitting) {
+        let lists = match &parameter.operation {
+            Operation::Plain => lists,
+            Operation::Slice(pieces) => {
+                let positional = matches!(parameter.name, Name::All { .. });
+                let range = self.values(pieces, state);
+                let zero = (self.context.name.clone(), positional);
+                lists
+                    .iter()
+                    .map(|words| text::slice_words(words, &range, &zero))
+                    .collect()
+            }
+            Operation::Alternative(word) => {
+                let mut alternatives = Vec::new();
+                if lists
+                    .iter()
+                    .any(|words| !matches!(words.as_slice(), [Value::Known(_), ..]))
+                {
+                    alternatives.push(Vec::new());
+                }
+                if lists.iter().any(|words| !words.is_empty()) {
+                    alternatives.extend(self.ways(word, state));
+                }
+                alternatives
+            }
+            Operation::Default(word) | Operation::Assign(word) => {
+                let mut all: Vec<Words> = lists
+                    .iter()
+                    .filter(|words| !words.is_empty())
+                    .cloned()
+                    .collect();
+                if lists.iter().any(Vec::is_empty) {
+                    all.extend(self.ways(word, state));
+                }
+                all
+            }
+            Operation::Length => vec![vec![Value::number()]],
+            operation => lists
+                .iter()
+                .map(|words| {
+                    words
+                        .iter()
+                        .map(|value| match value {
+                            Value::Rest(_) => value.clone(),
+                            value => {
+                                let changed =
+                                    self.operate(operation, &Values::one(value.clone()), state);
+                                let mut changed = changed.iter();
+                                match (changed.next(), changed.next()) {
+                                    (Some(only), None) => only.clone(),
+                                    _ => too_many(),
+                                }
+                            }
+                        })
+                        .collect()
+                })
+                .collect(),
+        };
+        if is_joined {
+            let joined = lists.iter().map(|words| vec![self.joined(words, state)]);
+            return (joined.collect(), Splitting::Whole);
+        }
+        // Without quotes each of the words is split like any other; those that stand in `${name+…}` are split where they stand.
+        let splitting = match parameter.operation {
+            Operation::Alternative(_) | Operation::Default(_) | Operation::Assign(_) => {
+                Splitting::Whole
+            }
+            _ => Splitting::Split,
+        };
+        (lists, splitting)
+    }
+
+    fn ways_of_word(&mut self, word: &[Piece], quoted: bool, state: &mut State) -> Vec<Words> {
+        if quoted {
+            let quoted_list = word.iter().any(is_quoted_list);
+            if quoted_list {
+                return self.ways(word, state);
+            }
+            return lists_of(&self.values(word, state));
+        }
+        self.ways(word, state)
+    }
+
+    /// What an operation makes of values.
+    fn operate(&mut self, operation: &Operation, values: &Values, state: &mut State) -> Values {
+        // Each place of a value is tried.
+        self.spend(values.known().map(<[u8]>::len).sum::<usize>() / 16);
+        match operation {
+            Operation::Length => Values::one(Value::number()),
+            Operation::Case(case) => values
+                .iter()
+                .map(|value| text::change_case(value, *case))
+                .collect(),
+            Operation::Remove {
+                end,
+                longest,
+                pattern,
+            } => {
+                let patterns = self.patterns(pattern, state);
+                text::product(values, &patterns, |value, pattern| {
+                    text::remove(value, pattern, *end, *longest)
+                })
+            }
+            Operation::Replace {
+                all,
+                pattern,
+                replacement,
+            } => {
+                let patterns = self.patterns(pattern, state);
+                let replacements = self.values(replacement, state);
+                let mut replaced = Values::default();
+                for replacement in replacements.iter() {
+                    replaced.extend(
+                        text::product(values, &patterns, |value, pattern| {
+                            text::replace(value, pattern, replacement, *all)
+                        })
+                        .iter()
+                        .cloned(),
+                    );
+                }
+                replaced
+            }
+            Operation::Slice(pieces) => {
+                let range = self.values(pieces, state);
+                values
+                    .iter()
+                    .map(|value| text::slice(value, &range))
+                    .collect()
+            }
+            Operation::Transform(pieces) => {
+                self.scan(pieces, state);
+                // `@P` expands the value as a prompt, substitutions in it as well.
+                if values.known().any(runs_commands) {
+                    self.gap("commands in a value that `${…@…}` may run".to_owned());
+                }
+                values.iter().map(Value::blurred).collect()
+            }
+            // Those with a word of their own are done where lists of words can come out.
+            Operation::Alternative(_)
+            | Operation::Assign(_)
+            | Operation::Default(_)
+            | Operation::Demand(_)
+            | Operation::Plain => values.clone(),
+        }
+    }
+
+    fn scalar(&mut self, name: &Name, state: &mut State) -> Values {
+        match name {
+            Name::Named(name) => self.variable(name, state),
+            Name::Positional(number) => positional(*number, state),
+            Name::Script => Values::one(self.script_name()),
+            Name::Element { name, index } => {
+                let position = index.parse::<usize>().ok();
+                // What stands in the index may run something.
+                self.word_values(index, state);
+                self.list_variable(name, state)
+                    .iter()
+                    .map(|words| match (position, words.as_slice()) {
+                        (Some(position), words)
+                            if !words.iter().any(|word| matches!(word, Value::Rest(_))) =>
+                        {
+                            words
+                                .get(position)
+                                .cloned()
+                                .unwrap_or_else(|| Value::known(""))
+                        }
+                        (_, [Value::Rest(why)]) => Value::Unknown(why.clone()),
+                        _ => Value::unknown(format!("an element of `{name}`")),
+                    })
+                    .collect()
+            }
+            Name::Indirect(name) => {
+                let names = self.variable(name, state);
+                let mut values = Values::default();
+                for target in names.iter() {
+                    match target
+                        .bytes()
+                        .and_then(|name| std::str::from_utf8(name).ok())
+                    {
+                        Some("") => values.insert(Value::known("")),
+                        Some(target) => match target.parse::<usize>() {
+                            Ok(number) => values.extend(positional(number, state).iter().cloned()),
+                            Err(_) => values.extend(self.variable(target, state).iter().cloned()),
+                        },
+                        None => values
+                            .insert(Value::unknown(format!("the variable that `{name}` names"))),
+                    }
+                }
+                values
+            }
+            Name::All { .. } | Name::AllOf { .. } | Name::Special => Values::one(Value::number()),
+        }
+    }
+}
+
+fn may_be_empty(value: &Value) -> bool {
+    value.script().is_none_or(<[u8]>::is_empty)
+}
+
+fn positional(number: usize, state: &State) -> Values {
+    state
+        .positional
+        .iter()
+        .map(|words| {
+            let mut before = words.iter().take(number);
+            if let Some(Value::Rest(why)) = before.find(|word| matches!(word, Value::Rest(_))) {
+                return Value::Unknown(why.clone());
+            }
+            number
+                .checked_sub(1)
+                .and_then(|index| words.get(index))
+                .cloned()
+                .unwrap_or_else(|| Value::known(""))
+        })
+        .collect()
+}

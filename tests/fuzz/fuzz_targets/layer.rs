@@ -1,0 +1,15 @@
+//! A layer's blob: `images.rs` says what has to hold.
+
+#![no_main]
+
+#[path = "../laws.rs"]
+#[expect(dead_code, reason = "another target uses the rest")]
+mod laws;
+
+use libfuzzer_sys::fuzz_target;
+
+fuzz_target!(|bytes: &[u8]| {
+    if let Err(laws::Broken(why)) = laws::images::layer(bytes) {
+        panic!("{why}");
+    }
+});
