@@ -181,6 +181,12 @@ fn profiles_of_one_name_are_told_apart_by_their_namespaces() -> Result<()> {
             one.contains(&format!("{name} is {relation}")) && !one.contains(other),
             "{one}"
         );
+        // Rules are added by name: neither may get those that are meant for the other.
+        let mended = shown(&["compare", "--fix", "--profile", name, "-"], text)?;
+        ensure!(
+            mended.contains("exit code 2") && mended.contains("a file of its own"),
+            "{mended}"
+        );
     }
     Ok(())
 }

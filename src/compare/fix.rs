@@ -25,6 +25,11 @@ pub enum FixError {
     /// The text is not valid, before or after.
     #[error("the text is not valid: {0}")]
     Invalid(String),
+    /// Rules are added to a profile by its name, which several have.
+    #[error(
+        "several profiles have that name, in different namespaces: put each into a file of its own"
+    )]
+    Ambiguous,
     /// There is no such profile.
     #[error("the text has no profile of that name")]
     NoProfile,
@@ -54,6 +59,10 @@ pub fn fix(
             .find(|diagnostic| diagnostic.severity == Severity::Error)
         {
             return Err(FixError::Invalid(error.message.clone()));
+        }
+        let namesakes = policy.profiles.iter();
+        if namesakes.filter(|other| other.name == profile).count() > 1 {
+            return Err(FixError::Ambiguous);
         }
         let candidate = Subject {
             policy: &policy,
