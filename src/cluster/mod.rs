@@ -2,6 +2,7 @@
 
 mod namespaces;
 mod nodes;
+pub mod objects;
 
 use kube::{Client, Config};
 
