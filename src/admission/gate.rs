@@ -10,7 +10,7 @@ use super::{
     review::{BadReview, Operation, ReviewRequest},
 };
 use crate::{
-    cluster::{Label, Namespaces, Nodes},
+    cluster::{Label, Namespaces, Nodes, PROFILE_LABEL},
     report::{Finding, findings, text},
     telemetry::RequestLabels,
     verdict::{Decision, Exemption, Kind, Mode, Policy, Profiles, Standard, review},
@@ -153,7 +153,7 @@ impl Gate {
         let NamespaceModes::Watched(namespaces) = &self.namespaces else {
             return NamespaceMode::Known(policy.modes.profile);
         };
-        match namespaces.label(namespace) {
+        match namespaces.label(namespace, PROFILE_LABEL) {
             Label::NoSuchNamespace => NamespaceMode::Unseen,
             Label::Unset => NamespaceMode::Known(policy.modes.profile),
             Label::Value(label) => match Mode::named(&label) {
@@ -174,7 +174,7 @@ fn invalid_label(label: &str, mode: Mode) -> String {
     let label = text::quote(label);
     format!(
         "AppArmor: namespace label `{}` is `{label}`, none of enforce, warn, audit, off: `{}` holds",
-        crate::cluster::PROFILE_LABEL,
+        PROFILE_LABEL,
         mode.as_str()
     )
 }

@@ -272,14 +272,7 @@ impl Generate {
             Some(name) => Slug::of(name),
             None => called(&image.reference),
         };
-        let starts = whitelist.starts.iter().map(|start| {
-            let words: Vec<&str> = start
-                .argv
-                .iter()
-                .map(|word| word.as_deref().unwrap_or("?"))
-                .collect();
-            format!("start {}", words.join(" "))
-        });
+        let starts = whitelist.starts.iter().map(ToString::to_string);
         Enforcement {
             slug,
             baseline: self.baseline,

@@ -15,6 +15,7 @@ mod lint;
 mod manifest;
 mod policy_file;
 mod profiles;
+mod registries;
 mod reload;
 mod serve;
 mod yaml;

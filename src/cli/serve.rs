@@ -175,7 +175,7 @@ impl Serve {
             (NamespaceModes::Standalone, Nodes::new(None))
         } else {
             let client = cluster::connect().await?;
-            let namespaces = Namespaces::new(cluster::PROFILE_LABEL);
+            let namespaces = Namespaces::new(&[cluster::PROFILE_LABEL, cluster::WHITELIST_LABEL]);
             tasks.spawn(namespaces.clone().watch(client.clone()));
             (
                 NamespaceModes::Watched(namespaces),

@@ -12,6 +12,9 @@ pub use nodes::{NoCluster, Nodes, NotListed, Since};
 /// The namespace label that sets the gate's mode.
 pub const PROFILE_LABEL: &str = "armorgate.dev/profile";
 
+/// The namespace label that sets the mode of generated profiles.
+pub const WHITELIST_LABEL: &str = "armorgate.dev/whitelist";
+
 /// Why there is no connection to a cluster.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]

@@ -1,4 +1,4 @@
-//! One label of every namespace, from a metadata-only watch.
+//! Some labels of every namespace, from a metadata-only watch.
 
 use std::{
     collections::HashMap,
@@ -29,24 +29,27 @@ pub enum Label {
     Unset,
 }
 
-/// The namespaces of the cluster with one label's value. Clones share what they know.
+/// The namespaces of the cluster with the values of some labels. Clones share what they know.
 #[derive(Clone, Debug)]
 pub struct Namespaces(Arc<Inner>);
 
 #[derive(Debug)]
 struct Inner {
-    label: &'static str,
-    values: RwLock<HashMap<String, Option<Arc<str>>>>,
+    labels: &'static [&'static str],
+    values: RwLock<HashMap<String, Values>>,
     synced: AtomicBool,
     changed: Notify,
 }
 
+/// The values of the labels, in their order.
+type Values = Box<[Option<Arc<str>>]>;
+
 impl Namespaces {
     /// Nothing known yet; [`Self::watch`] fills it.
     #[must_use]
-    pub fn new(label: &'static str) -> Self {
+    pub fn new(labels: &'static [&'static str]) -> Self {
         Self(Arc::new(Inner {
-            label,
+            labels,
             values: RwLock::default(),
             synced: AtomicBool::new(false),
             changed: Notify::new(),
@@ -73,7 +76,7 @@ impl Namespaces {
     fn apply(
         &self,
         event: watcher::Event<PartialObjectMeta<Namespace>>,
-        listed: &mut HashMap<String, Option<Arc<str>>>,
+        listed: &mut HashMap<String, Values>,
     ) {
         let mut values = self
             .0
@@ -96,32 +99,37 @@ impl Namespaces {
         self.0.changed.notify_waiters();
     }
 
-    fn entry(&self, namespace: PartialObjectMeta<Namespace>) -> Option<(String, Option<Arc<str>>)> {
-        let value = namespace
-            .metadata
-            .labels
-            .as_ref()
-            .and_then(|labels| labels.get(self.0.label));
+    fn entry(&self, namespace: PartialObjectMeta<Namespace>) -> Option<(String, Values)> {
+        let labels = namespace.metadata.labels.as_ref();
+        let value = |label: &&str| Some(Arc::from(labels?.get(*label)?.as_str()));
         Some((
             namespace.metadata.name?,
-            value.map(|value| value.as_str().into()),
+            self.0.labels.iter().map(value).collect(),
         ))
     }
 
-    /// The label of a namespace, as far as the watch has come.
+    /// A label of a namespace, as far as the watch has come; one that is not watched is unset.
     #[must_use]
-    pub fn label(&self, namespace: &str) -> Label {
-        match self
-            .0
-            .values
-            .read()
-            .unwrap_or_else(PoisonError::into_inner)
-            .get(namespace)
-        {
-            None => Label::NoSuchNamespace,
-            Some(None) => Label::Unset,
-            Some(Some(value)) => Label::Value(Arc::clone(value)),
+    pub fn label(&self, namespace: &str, label: &str) -> Label {
+        let values = self.0.values.read();
+        let values = values.unwrap_or_else(PoisonError::into_inner);
+        let Some(values) = values.get(namespace) else {
+            return Label::NoSuchNamespace;
+        };
+        let mut labelled = self.0.labels.iter().zip(values);
+        match labelled.find(|(name, _)| **name == label) {
+            Some((_, Some(value))) => Label::Value(Arc::clone(value)),
+            _ => Label::Unset,
         }
+    }
+
+    /// Whether a namespace has been seen.
+    #[must_use]
+    pub fn knows(&self, namespace: &str) -> bool {
+        let values = self.0.values.read();
+        values
+            .unwrap_or_else(PoisonError::into_inner)
+            .contains_key(namespace)
     }
 
     /// Waits until the watch has seen a namespace, at most so long. The API server admits pods only to namespaces that
@@ -133,7 +141,7 @@ impl Namespaces {
                 pin_mut!(changed);
                 // Listen first, look then: a change in between is not missed.
                 changed.as_mut().enable();
-                if self.label(namespace) != Label::NoSuchNamespace {
+                if self.knows(namespace) {
                     return;
                 }
                 changed.await;
@@ -174,7 +182,7 @@ mod tests {
 
     #[test]
     fn a_restarted_watch_forgets_what_is_gone() {
-        let (namespaces, mut listed) = (Namespaces::new("a/label"), HashMap::new());
+        let (namespaces, mut listed) = (Namespaces::new(&["b/label", "a/label"]), HashMap::new());
         assert!(!namespaces.is_synced());
         for (names, expected) in [
             (["a", "b"], Label::Unset),
@@ -186,17 +194,20 @@ mod tests {
             }
             namespaces.apply(Event::InitDone, &mut listed);
             assert!(namespaces.is_synced());
-            assert_eq!(namespaces.label("b"), expected);
+            assert_eq!(namespaces.label("b", "a/label"), expected);
         }
         namespaces.apply(Event::Apply(namespace("a", Some("warn"))), &mut listed);
-        assert_eq!(namespaces.label("a"), Label::Value("warn".into()));
+        assert_eq!(
+            namespaces.label("a", "a/label"),
+            Label::Value("warn".into())
+        );
         namespaces.apply(Event::Delete(namespace("a", None)), &mut listed);
-        assert_eq!(namespaces.label("a"), Label::NoSuchNamespace);
+        assert_eq!(namespaces.label("a", "a/label"), Label::NoSuchNamespace);
     }
 
     #[tokio::test(start_paused = true)]
     async fn waiting_ends_when_the_namespace_comes_or_time_is_up() {
-        let namespaces = Namespaces::new("a/label");
+        let namespaces = Namespaces::new(&["b/label", "a/label"]);
         let started = tokio::time::Instant::now();
         namespaces.wait_for("late", Duration::from_secs(1)).await;
         assert_eq!(started.elapsed(), Duration::from_secs(1));
@@ -216,6 +227,9 @@ mod tests {
             Duration::from_secs(1),
             "not until the end"
         );
-        assert_eq!(namespaces.label("late"), Label::Value("off".into()));
+        assert_eq!(
+            namespaces.label("late", "a/label"),
+            Label::Value("off".into())
+        );
     }
 }

@@ -16,6 +16,9 @@ use super::{
 /// LIMIT: bytes of `localhostProfile`, as the API server validates it.
 const MAX_PROFILE_NAME: usize = 4095;
 
+/// What begins the name of every generated profile.
+pub const GENERATED_PREFIX: &str = "armorgate.";
+
 /// What a field or an annotation asks for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Profile<'w> {

@@ -19,7 +19,7 @@ mod text;
 mod workload;
 
 pub use decision::{Decision, Overall, review};
-pub use effective::{Declared, Effective, Origin, Problem, Profile, effective};
+pub use effective::{Declared, Effective, GENERATED_PREFIX, Origin, Problem, Profile, effective};
 pub use fields::{ANNOTATION_PREFIX, AppArmorField, Container, ContainerList, bounded_list};
 pub use judge::{Doubt, Judgement, Reason, Standing, Subject, Verdict};
 pub use kind::Kind;
@@ -27,7 +27,8 @@ pub use nodes::{NodeDefaults, NodeRuntime};
 pub use object::JsonObject;
 pub use path::{FieldPath, Segment};
 pub use policy::{
-    Baselines, Exemption, Exemptions, Mode, Modes, Policy, PrivilegedRule, Treatment, UnknownRule,
+    Baselines, Exemption, Exemptions, Mode, Modes, OwnProfileRule, PartialRule, Policy,
+    PrivilegedRule, Registries, Treatment, UnknownRule, UnresolvedRule, WhitelistRules,
 };
 pub use profiles::{ProfileError, ProfileTexts, Profiles};
 pub use standard::Standard;

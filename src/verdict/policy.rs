@@ -2,14 +2,17 @@
 //!
 //! The types here are also the configuration file's schema; reading the file is the caller's.
 
-use std::fmt;
+use std::{collections::BTreeMap, fmt};
 
 use serde::{
     Deserialize, Deserializer,
     de::{Error, SeqAccess, Unexpected, Visitor},
 };
 
-use super::judge::{Reason, Verdict};
+use super::{
+    judge::{Reason, Verdict},
+    nodes::NodeDefaults,
+};
 use crate::compare::{Baseline, Runtime};
 
 /// What a verdict does to the request.
@@ -162,11 +165,98 @@ fn contains(names: &[String], name: &str) -> bool {
 }
 
 /// The modes of the cluster; the namespace labels of the same names go over them.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields, default)]
 pub struct Modes {
     /// Of the gate: label `armorgate.dev/profile`.
     pub profile: Mode,
+    /// Of generated profiles: label `armorgate.dev/whitelist`.
+    pub whitelist: Mode,
+}
+
+impl Default for Modes {
+    fn default() -> Self {
+        Self {
+            profile: Mode::default(),
+            whitelist: Mode::Off,
+        }
+    }
+}
+
+/// What a profile that a container asks for itself means where profiles are generated.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum OwnProfileRule {
+    /// It is refused.
+    Deny,
+    /// It stays.
+    #[default]
+    Keep,
+    /// The generated one takes its place.
+    Replace,
+}
+
+/// What becomes of a list with unknowns where lists are enforced.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum PartialRule {
+    /// The profile permits what the default does, and logs every exec.
+    #[default]
+    Audit,
+    /// It is enforced.
+    Enforce,
+}
+
+/// What becomes of a container for which no profile can be named.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum UnresolvedRule {
+    /// It keeps the runtime's default, with a warning.
+    #[default]
+    Allow,
+    /// The pod is denied.
+    Deny,
+}
+
+/// How profiles are generated.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields, default)]
+pub struct WhitelistRules {
+    /// Whether pods may ask for more programs, by `armorgate.dev/allow-exec.<container>`.
+    pub allow_exec: bool,
+    /// What a Localhost profile that is asked for means.
+    pub localhost: OwnProfileRule,
+    /// What becomes of a container for which no profile can be named.
+    pub on_unresolved: UnresolvedRule,
+    /// What becomes of a list with unknowns.
+    pub partial: PartialRule,
+    /// Whether images are pinned to the digests that their profiles are made for.
+    pub pin_images: bool,
+    /// What `RuntimeDefault` means where it is asked for.
+    pub runtime_default: OwnProfileRule,
+}
+
+/// How registries are reached to learn what images hold.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields, default)]
+pub struct Registries {
+    /// The hosts that images may be read from; any where there is none.
+    #[serde(deserialize_with = "null_as_default")]
+    pub allowed_hosts: Vec<String>,
+    /// Files of certificate authorities beside the system's, in PEM.
+    #[serde(deserialize_with = "null_as_default")]
+    pub certificate_authorities: Vec<String>,
+    /// Hosts that are asked without encryption.
+    #[serde(deserialize_with = "null_as_default")]
+    pub insecure_hosts: Vec<String>,
+    /// What is asked before a registry: `HOST[/PATH]`, by the registry's host.
+    #[serde(deserialize_with = "null_as_default")]
+    pub mirrors: BTreeMap<String, Vec<String>>,
+    /// Hosts that may have private, loopback and link-local addresses.
+    #[serde(deserialize_with = "null_as_default")]
+    pub private_hosts: Vec<String>,
+    /// Whether pull secrets of pods and their service accounts are read.
+    pub pull_secrets: bool,
 }
 
 /// Where the baselines come from: the runtimes' defaults that no container may be weaker than.
@@ -219,8 +309,14 @@ pub struct Policy {
     pub modes: Modes,
     /// What a privileged container without a profile comes to.
     pub privileged: PrivilegedRule,
+    /// How registries are reached.
+    #[serde(deserialize_with = "null_as_default")]
+    pub registries: Registries,
     /// What an `unknown` verdict comes to.
     pub unknown: UnknownRule,
+    /// How profiles are generated.
+    #[serde(deserialize_with = "null_as_default")]
+    pub whitelist: WhitelistRules,
 }
 
 /// A key whose lines are all commented out holds `null`.
@@ -237,12 +333,24 @@ impl Default for Policy {
             exemptions: Exemptions::default(),
             modes: Modes::default(),
             privileged: PrivilegedRule::default(),
+            registries: Registries::default(),
+            whitelist: WhitelistRules::default(),
             unknown: UnknownRule::default(),
         }
     }
 }
 
 impl Policy {
+    /// The default that generated profiles begin with: the first that is listed, or the first that any node runs. `None` where no
+    /// node has been seen whose default is known.
+    #[must_use]
+    pub fn generation_baseline(&self, nodes: Option<&NodeDefaults>) -> Option<Baseline> {
+        match &self.baselines {
+            Baselines::Listed(listed) => listed.first().copied(),
+            Baselines::Nodes => nodes?.baselines().next(),
+        }
+    }
+
     /// What a verdict comes to. The one place that maps `unknown`.
     #[must_use]
     pub fn treatment(&self, verdict: &Verdict<'_>) -> Treatment {

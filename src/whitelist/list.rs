@@ -1,6 +1,6 @@
 //! The answer: the whitelist with its reasons, what is missing from it, and what it is worth.
 
-use std::fmt::Write as _;
+use std::fmt::{self, Write as _};
 
 use serde::{Serialize, Serializer};
 
@@ -65,8 +65,8 @@ pub enum ProgramName {
 }
 
 /// In words: bytes that are no UTF-8 are shown as `\xNN`.
-impl std::fmt::Display for ProgramName {
-    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+impl fmt::Display for ProgramName {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::ConfigMapFile { mount, file } => {
                 write!(formatter, "{}/..20*/{}", text(mount), text(file))
@@ -173,6 +173,17 @@ pub struct Start {
     /// change-on-exec, which only the caller's profile is asked about.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub program: Option<ProgramName>,
+}
+
+/// `start redis-server --save`
+impl fmt::Display for Start {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        out.write_str("start")?;
+        for word in &self.argv {
+            write!(out, " {}", word.as_deref().unwrap_or("?"))?;
+        }
+        Ok(())
+    }
 }
 
 /// When something is started.

@@ -15,10 +15,12 @@ mod listing;
 mod locate;
 mod name;
 mod outcome;
+mod pod;
 mod profile;
 mod programs;
 mod proof;
 mod record;
+mod request;
 mod script;
 mod shell;
 mod start;
@@ -36,10 +38,14 @@ pub use list::{
     Strength, Whitelist,
 };
 pub use name::{Name, NameError};
+pub use pod::{PodContainer, PodTemplate};
 pub use profile::{
     Code, CodeRule, GeneratedProfile, Listed, Mounts, ProfileError, ProfileInputs, Slug, Stage,
 };
 pub use proof::ProofError;
+pub use request::{
+    ALLOW_EXEC_ANNOTATION, IMAGES_ANNOTATION, ProfileRequest, RequestError, RequestedProfile, Terms,
+};
 pub use script::can_read_scripts;
 pub use workload::{ConfigFile, Mount, MountKind, PodVariable, Workload};
 

@@ -93,6 +93,17 @@ pub enum Stage {
     Enforce,
 }
 
+impl Stage {
+    /// The name, as in configuration and objects.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Audit => "audit",
+            Self::Enforce => "enforce",
+        }
+    }
+}
+
 /// A profile that was proven.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct GeneratedProfile {
@@ -134,8 +145,27 @@ const MAX_NAMES: usize = 2_000;
 const MAX_TEXT: usize = 1 << 20;
 
 impl ProfileInputs {
-    /// Writes the profile, and proves it.
+    /// Writes the profile under a name that is made of its text, and proves it.
     pub fn generate(&self) -> Result<GeneratedProfile, ProfileError> {
+        self.check()?;
+        let prefix = format!("armorgate.{}.", self.slug);
+        // The name is part of the text: the digits are of a text in which they are missing.
+        let digest = Sha256::digest(self.text(&prefix));
+        let mut name = prefix;
+        for byte in digest.iter().take(HASHED) {
+            // Writing to a string does not fail.
+            let _ = write!(name, "{byte:02x}");
+        }
+        self.write(name)
+    }
+
+    /// Writes the profile under a name that was given before, and proves it.
+    pub(super) fn generate_named(&self, name: &str) -> Result<GeneratedProfile, ProfileError> {
+        self.check()?;
+        self.write(name.to_owned())
+    }
+
+    fn check(&self) -> Result<(), ProfileError> {
         for (what, found) in [
             ("programs", self.programs.len()),
             ("places of code", self.code.len()),
@@ -146,14 +176,10 @@ impl ProfileInputs {
                 return Err(ProfileError::TooMany { what, found });
             }
         }
-        let prefix = format!("armorgate.{}.", self.slug);
-        // The name is part of the text: the digits are of a text in which they are missing.
-        let digest = Sha256::digest(self.text(&prefix));
-        let mut name = prefix;
-        for byte in digest.iter().take(HASHED) {
-            // Writing to a string does not fail.
-            let _ = write!(name, "{byte:02x}");
-        }
+        Ok(())
+    }
+
+    fn write(&self, name: String) -> Result<GeneratedProfile, ProfileError> {
         let text = self.text(&name);
         if text.len() > MAX_TEXT {
             return Err(ProfileError::TooLong);

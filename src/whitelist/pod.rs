@@ -1,0 +1,485 @@
+//! What a pod says of the programs that its containers run: from its JSON text to a [`Workload`] for each.
+//!
+//! The same for a pod and for the template in a Deployment. What stands elsewhere, in ConfigMaps, Secrets and volumes, is not
+//! read: it is an unknown of the list.
+
+use std::collections::HashMap;
+
+use serde::{Deserialize, Deserializer, de::IgnoredAny};
+
+use super::workload::{Mount, MountKind, PodVariable, Workload};
+use crate::verdict::{AppArmorField, ContainerList, JsonObject, Text, bounded_list};
+
+/// What of a pod, or of a template, shapes its lists.
+#[derive(Debug, Deserialize)]
+pub struct PodTemplate<'a> {
+    #[serde(borrow, default)]
+    metadata: Option<JsonObject<Metadata<'a>>>,
+    #[serde(borrow)]
+    spec: JsonObject<PodSpec<'a>>,
+}
+
+#[derive(Debug, Default, Deserialize)]
+struct Metadata<'a> {
+    #[serde(borrow, default, deserialize_with = "annotations")]
+    annotations: Vec<(Text<'a>, Text<'a>)>,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct PodSpec<'a> {
+    #[serde(borrow, default)]
+    runtime_class_name: Option<Text<'a>>,
+    #[serde(borrow, default)]
+    node_name: Option<Text<'a>>,
+    #[serde(borrow, default)]
+    service_account_name: Option<Text<'a>>,
+    #[serde(borrow, default, deserialize_with = "bounded_list")]
+    image_pull_secrets: Vec<JsonObject<Named<'a>>>,
+    #[serde(borrow, default)]
+    os: Option<JsonObject<Named<'a>>>,
+    #[serde(borrow, default)]
+    security_context: Option<JsonObject<SecurityContext<'a>>>,
+    #[serde(borrow, default, deserialize_with = "bounded_list")]
+    volumes: Vec<JsonObject<Volume<'a>>>,
+    #[serde(borrow, default, deserialize_with = "bounded_list")]
+    init_containers: Vec<JsonObject<PodContainer<'a>>>,
+    #[serde(borrow, default, deserialize_with = "bounded_list")]
+    containers: Vec<JsonObject<PodContainer<'a>>>,
+}
+
+#[derive(Debug, Default, Deserialize)]
+struct Named<'a> {
+    #[serde(borrow, default)]
+    name: Option<Text<'a>>,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct SecurityContext<'a> {
+    #[serde(default)]
+    privileged: Option<bool>,
+    #[serde(borrow, default)]
+    app_armor_profile: Option<JsonObject<AppArmorField<'a>>>,
+    #[serde(borrow, default)]
+    capabilities: Option<JsonObject<Capabilities<'a>>>,
+}
+
+#[derive(Debug, Default, Deserialize)]
+struct Capabilities<'a> {
+    #[serde(borrow, default, deserialize_with = "bounded_list")]
+    add: Vec<Text<'a>>,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct Volume<'a> {
+    #[serde(borrow, default)]
+    name: Text<'a>,
+    #[serde(default)]
+    config_map: Option<IgnoredAny>,
+    #[serde(default)]
+    secret: Option<IgnoredAny>,
+    #[serde(default)]
+    projected: Option<IgnoredAny>,
+    #[serde(default, rename = "downwardAPI")]
+    downward_api: Option<IgnoredAny>,
+    #[serde(default)]
+    empty_dir: Option<IgnoredAny>,
+}
+
+/// A container of a pod.
+#[derive(Debug, Default, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct PodContainer<'a> {
+    #[serde(borrow, default)]
+    name: Text<'a>,
+    #[serde(borrow, default)]
+    image: Text<'a>,
+    #[serde(borrow, default, deserialize_with = "bounded_list")]
+    command: Vec<Text<'a>>,
+    #[serde(borrow, default, deserialize_with = "bounded_list")]
+    args: Vec<Text<'a>>,
+    #[serde(borrow, default, deserialize_with = "bounded_list")]
+    env: Vec<JsonObject<Variable<'a>>>,
+    #[serde(default, deserialize_with = "bounded_list")]
+    env_from: Vec<IgnoredAny>,
+    #[serde(borrow, default)]
+    working_dir: Option<Text<'a>>,
+    #[serde(borrow, default, deserialize_with = "bounded_list")]
+    volume_mounts: Vec<JsonObject<VolumeMount<'a>>>,
+    #[serde(borrow, default)]
+    liveness_probe: Option<JsonObject<Handler<'a>>>,
+    #[serde(borrow, default)]
+    readiness_probe: Option<JsonObject<Handler<'a>>>,
+    #[serde(borrow, default)]
+    startup_probe: Option<JsonObject<Handler<'a>>>,
+    #[serde(borrow, default)]
+    lifecycle: Option<JsonObject<Lifecycle<'a>>>,
+    #[serde(borrow, default)]
+    security_context: Option<JsonObject<SecurityContext<'a>>>,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct Variable<'a> {
+    #[serde(borrow, default)]
+    name: Text<'a>,
+    #[serde(borrow, default)]
+    value: Option<Text<'a>>,
+    #[serde(default)]
+    value_from: Option<IgnoredAny>,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct VolumeMount<'a> {
+    #[serde(borrow, default)]
+    name: Text<'a>,
+    #[serde(borrow, default)]
+    mount_path: Text<'a>,
+    #[serde(borrow, default)]
+    sub_path: Option<Text<'a>>,
+    #[serde(borrow, default)]
+    sub_path_expr: Option<Text<'a>>,
+    #[serde(default)]
+    read_only: Option<bool>,
+}
+
+#[derive(Debug, Default, Deserialize)]
+struct Handler<'a> {
+    #[serde(borrow, default)]
+    exec: Option<JsonObject<Exec<'a>>>,
+}
+
+#[derive(Debug, Default, Deserialize)]
+struct Exec<'a> {
+    #[serde(borrow, default, deserialize_with = "bounded_list")]
+    command: Vec<Text<'a>>,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct Lifecycle<'a> {
+    #[serde(borrow, default)]
+    post_start: Option<JsonObject<Handler<'a>>>,
+    #[serde(borrow, default)]
+    pre_stop: Option<JsonObject<Handler<'a>>>,
+}
+
+impl<'a> PodTemplate<'a> {
+    /// The containers that a list can be made for, in the order in which they start: not the ephemeral ones, which people start by
+    /// hand to look around.
+    pub fn containers(&self) -> impl Iterator<Item = (ContainerList, usize, &PodContainer<'a>)> {
+        let JsonObject(spec) = &self.spec;
+        let init = spec.init_containers.iter().enumerate();
+        let regular = spec.containers.iter().enumerate();
+        init.map(|(index, container)| (ContainerList::Init, index, &container.0))
+            .chain(regular.map(|(index, container)| (ContainerList::Regular, index, &container.0)))
+    }
+
+    /// The value of an annotation; the last one where the object repeats it, as Go reads it.
+    #[must_use]
+    pub fn annotation(&self, name: &str) -> Option<&str> {
+        let annotations = &self.metadata.as_ref()?.0.annotations;
+        let mut found = annotations
+            .iter()
+            .rev()
+            .filter(|(key, _)| key.as_str() == name);
+        found.next().map(|(_, value)| value.as_str())
+    }
+
+    /// Whether there is any annotation.
+    #[must_use]
+    pub fn has_annotations(&self) -> bool {
+        self.metadata
+            .as_ref()
+            .is_some_and(|metadata| !metadata.0.annotations.is_empty())
+    }
+
+    /// `spec.runtimeClassName`
+    #[must_use]
+    pub fn runtime_class(&self) -> Option<&str> {
+        text(self.spec.0.runtime_class_name.as_ref())
+    }
+
+    /// `spec.nodeName`
+    #[must_use]
+    pub fn node_name(&self) -> Option<&str> {
+        text(self.spec.0.node_name.as_ref())
+    }
+
+    /// `spec.serviceAccountName`, `default` where there is none.
+    #[must_use]
+    pub fn service_account(&self) -> &str {
+        text(self.spec.0.service_account_name.as_ref()).unwrap_or("default")
+    }
+
+    /// The names of `spec.imagePullSecrets`.
+    pub fn pull_secrets(&self) -> impl Iterator<Item = &str> {
+        let secrets = self.spec.0.image_pull_secrets.iter();
+        secrets.filter_map(|secret| text(secret.0.name.as_ref()))
+    }
+
+    /// Whether `spec.os.name` is `windows`.
+    #[must_use]
+    pub fn is_windows(&self) -> bool {
+        let os = self.spec.0.os.as_ref();
+        os.and_then(|os| os.0.name.as_ref())
+            .is_some_and(|name| name.as_str() == "windows")
+    }
+
+    /// `spec.securityContext.appArmorProfile`
+    #[must_use]
+    pub fn profile(&self) -> Option<&AppArmorField<'a>> {
+        profile(self.spec.0.security_context.as_ref())
+    }
+
+    /// What a container of this pod runs, as far as the pod says it.
+    #[must_use]
+    pub fn workload(&self, container: &PodContainer<'_>) -> Workload {
+        let probes = [
+            &container.startup_probe,
+            &container.liveness_probe,
+            &container.readiness_probe,
+        ];
+        let hooks = container.lifecycle.as_ref();
+        let hooks = hooks.map_or([None, None], |JsonObject(hooks)| {
+            [hooks.post_start.as_ref(), hooks.pre_stop.as_ref()]
+        });
+        Workload {
+            command: strings(&container.command),
+            args: strings(&container.args),
+            env: container.env.iter().map(variable).collect(),
+            unread_env: !container.env_from.is_empty(),
+            working_dir: text(container.working_dir.as_ref()).map(str::to_owned),
+            probes: probes.into_iter().flatten().filter_map(command).collect(),
+            hooks: hooks.into_iter().flatten().filter_map(command).collect(),
+            mounts: self.mounts(container),
+            allow_exec: Vec::new(),
+        }
+    }
+
+    fn mounts(&self, container: &PodContainer<'_>) -> Vec<Mount> {
+        if container.volume_mounts.is_empty() {
+            return Vec::new();
+        }
+        let volumes = self.spec.0.volumes.iter();
+        let volumes: HashMap<&str, &Volume<'_>> = volumes
+            .map(|JsonObject(volume)| (volume.name.as_str(), volume))
+            .collect();
+        let mounts = container.volume_mounts.iter();
+        mounts
+            .map(|JsonObject(mount)| Mount {
+                path: mount.mount_path.as_str().to_owned(),
+                read_only: mount.read_only.unwrap_or_default(),
+                kind: kind(volumes.get(mount.name.as_str()).copied(), mount),
+            })
+            .collect()
+    }
+}
+
+impl<'a> PodContainer<'a> {
+    /// Its name; empty where the object has none.
+    #[must_use]
+    pub fn name(&self) -> &str {
+        self.name.as_str()
+    }
+
+    /// Its image, as written.
+    #[must_use]
+    pub fn image(&self) -> &str {
+        self.image.as_str()
+    }
+
+    /// `securityContext.privileged`
+    #[must_use]
+    pub fn is_privileged(&self) -> bool {
+        let context = self.security_context.as_ref();
+        context.is_some_and(|context| context.0.privileged.unwrap_or_default())
+    }
+
+    /// `securityContext.appArmorProfile`
+    #[must_use]
+    pub fn profile(&self) -> Option<&AppArmorField<'a>> {
+        profile(self.security_context.as_ref())
+    }
+
+    /// Whether it has a `securityContext`.
+    #[must_use]
+    pub fn has_security_context(&self) -> bool {
+        self.security_context.is_some()
+    }
+
+    /// Whether it is given `CAP_SYS_ADMIN`, by name or with all others.
+    #[must_use]
+    pub fn may_mount(&self) -> bool {
+        let context = self.security_context.as_ref();
+        let capabilities = context.and_then(|context| context.0.capabilities.as_ref());
+        let added = capabilities
+            .into_iter()
+            .flat_map(|capabilities| &capabilities.0.add);
+        let mut names = added.map(|name| name.as_str().trim_start_matches("CAP_"));
+        names.any(|name| name == "SYS_ADMIN" || name == "ALL")
+    }
+}
+
+fn profile<'s, 'a>(
+    context: Option<&'s JsonObject<SecurityContext<'a>>>,
+) -> Option<&'s AppArmorField<'a>> {
+    let profile = context?.0.app_armor_profile.as_ref()?;
+    Some(&profile.0)
+}
+
+/// Something that is not empty, as Go takes it.
+fn text<'t>(text: Option<&'t Text<'_>>) -> Option<&'t str> {
+    text.map(Text::as_str).filter(|text| !text.is_empty())
+}
+
+fn strings(words: &[Text<'_>]) -> Vec<String> {
+    words.iter().map(|word| word.as_str().to_owned()).collect()
+}
+
+fn variable(JsonObject(variable): &JsonObject<Variable<'_>>) -> PodVariable {
+    let value = match (&variable.value, &variable.value_from) {
+        (_, Some(_)) => None,
+        (value, None) => Some(value.as_ref().map_or("", Text::as_str).to_owned()),
+    };
+    PodVariable {
+        name: variable.name.as_str().to_owned(),
+        value,
+    }
+}
+
+fn command(handler: &JsonObject<Handler<'_>>) -> Option<Vec<String>> {
+    let exec = handler.0.exec.as_ref()?;
+    Some(strings(&exec.0.command)).filter(|words| !words.is_empty())
+}
+
+fn kind(volume: Option<&Volume<'_>>, mount: &VolumeMount<'_>) -> MountKind {
+    let Some(volume) = volume else {
+        return MountKind::Opaque;
+    };
+    let holds_files = volume.config_map.is_some()
+        || volume.secret.is_some()
+        || volume.projected.is_some()
+        || volume.downward_api.is_some();
+    let is_one =
+        text(mount.sub_path.as_ref()).is_some() || text(mount.sub_path_expr.as_ref()).is_some();
+    match (holds_files, is_one) {
+        (true, true) => MountKind::ConfigMapFile { file: None },
+        (true, false) => MountKind::ConfigMap { files: None },
+        (false, _) if volume.empty_dir.is_some() => MountKind::EmptyDir,
+        (false, _) => MountKind::Opaque,
+    }
+}
+
+/// The annotations that anybody here asks about; the rest is dropped at once.
+fn annotations<'de, D: Deserializer<'de>>(
+    reader: D,
+) -> Result<Vec<(Text<'de>, Text<'de>)>, D::Error> {
+    struct AnnotationsVisitor;
+    impl<'de> serde::de::Visitor<'de> for AnnotationsVisitor {
+        type Value = Vec<(Text<'de>, Text<'de>)>;
+        fn expecting(&self, out: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+            out.write_str("an object of strings")
+        }
+        fn visit_unit<E>(self) -> Result<Self::Value, E> {
+            Ok(Vec::new())
+        }
+        fn visit_map<A: serde::de::MapAccess<'de>>(
+            self,
+            mut map: A,
+        ) -> Result<Self::Value, A::Error> {
+            let mut annotations = Vec::new();
+            while let Some(key) = map.next_key::<Text<'de>>()? {
+                let value = map.next_value::<Option<Text<'de>>>()?.unwrap_or_default();
+                if annotations.len() == MAX_ANNOTATIONS {
+                    return Err(serde::de::Error::custom(format_args!(
+                        "more than {MAX_ANNOTATIONS} annotations"
+                    )));
+                }
+                annotations.push((key, value));
+            }
+            Ok(annotations)
+        }
+    }
+    reader.deserialize_any(AnnotationsVisitor)
+}
+
+/// LIMIT: annotations of a pod. The API server has no limit but 256 KiB for all of them.
+const MAX_ANNOTATIONS: usize = 10_000;
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::{MountKind, PodTemplate};
+
+    fn workload(pod: &serde_json::Value) -> super::Workload {
+        let text = pod.to_string();
+        let pod: PodTemplate<'_> = serde_json::from_str(&text).unwrap();
+        let (_, _, container) = pod.containers().last().unwrap();
+        pod.workload(container)
+    }
+
+    #[test]
+    fn all_that_starts_programs_is_read() {
+        let workload = workload(&json!({ "metadata": null, "spec": {
+            "volumes": [
+                { "name": "c", "configMap": { "name": "x" } }, { "name": "e", "emptyDir": {} },
+                { "name": "h", "hostPath": { "path": "/" } },
+            ],
+            "containers": [{
+                "name": "a", "image": "i", "command": ["/c"], "args": ["$(A)"], "workingDir": "/w",
+                "env": [{ "name": "A", "value": "1" }, { "name": "B", "valueFrom": {} }, { "name": "C" }],
+                "envFrom": [{}],
+                "livenessProbe": { "exec": { "command": ["p"] } }, "readinessProbe": { "httpGet": {} },
+                "lifecycle": { "preStop": { "exec": { "command": ["h", "1"] } }, "postStart": null },
+                "volumeMounts": [
+                    { "name": "c", "mountPath": "/c" }, { "name": "c", "mountPath": "/c/f", "subPath": "f" },
+                    { "name": "e", "mountPath": "/e", "readOnly": true }, { "name": "h", "mountPath": "/h" },
+                ],
+            }],
+        }}));
+        assert_eq!(
+            (workload.command, workload.args),
+            (vec!["/c".to_owned()], vec!["$(A)".to_owned()])
+        );
+        let values: Vec<_> = workload
+            .env
+            .iter()
+            .map(|variable| variable.value.as_deref())
+            .collect();
+        assert_eq!(values, [Some("1"), None, Some("")]);
+        assert!(workload.unread_env);
+        assert_eq!(workload.probes, [["p"]]);
+        assert_eq!(workload.hooks, [["h", "1"]]);
+        assert!(matches!(
+            workload.mounts[0].kind,
+            MountKind::ConfigMap { files: None }
+        ));
+        assert!(matches!(
+            workload.mounts[1].kind,
+            MountKind::ConfigMapFile { file: None }
+        ));
+        assert!(matches!(workload.mounts[2].kind, MountKind::EmptyDir));
+        assert!(workload.mounts[2].read_only);
+        assert!(matches!(workload.mounts[3].kind, MountKind::Opaque));
+    }
+
+    #[test]
+    fn an_object_of_another_shape_is_an_error() {
+        for text in [
+            "[]",
+            r#"{"spec":[]}"#,
+            r#"{"spec":{"containers":{}}}"#,
+            r#"{"metadata":{"annotations":[]},"spec":{}}"#,
+        ] {
+            assert!(
+                serde_json::from_str::<PodTemplate<'_>>(text).is_err(),
+                "{text}"
+            );
+        }
+    }
+}
