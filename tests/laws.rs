@@ -95,6 +95,7 @@ fn judged(object: &Value, old: Option<&Value>, mode: Mode) -> (bool, Overall, Ve
         policy: &Policy::default(),
         nodes: None,
         profiles: &ByName,
+        generated: None,
     };
     let (judgements, decision) = review(&workload, old.as_deref(), mode, standard);
     let found = findings(Kind::Pod, &judgements);

@@ -108,6 +108,7 @@ fn run(case: &Case) -> Result<()> {
         policy: &policy,
         nodes: Some(&NodeDefaults::new(nodes.collect())),
         profiles: &Relations(case.profiles.clone()),
+        generated: None,
     };
     let (judgements, decision) = review(&workload, old.as_deref(), mode, standard);
     let found: Vec<String> = findings(kind, &judgements)

@@ -13,7 +13,9 @@ use crate::{
     cluster::{Label, Namespaces, Nodes, PROFILE_LABEL},
     report::{Finding, findings, text},
     telemetry::RequestLabels,
-    verdict::{Decision, Exemption, Kind, Mode, Policy, Profiles, Standard, review},
+    verdict::{
+        Decision, Exemption, GeneratedNames, Kind, Mode, Policy, Profiles, Standard, review,
+    },
 };
 
 /// Where the mode of a namespace comes from.
@@ -57,7 +59,12 @@ pub(super) enum Unseen {
 
 impl Gate {
     /// Answers the review in a body.
-    pub(super) fn evaluate(&self, body: &[u8], unseen: Unseen) -> Result<Evaluation, BadReview> {
+    pub(super) fn evaluate(
+        &self,
+        body: &[u8],
+        unseen: Unseen,
+        generated: Option<&GeneratedNames>,
+    ) -> Result<Evaluation, BadReview> {
         let mut request = ReviewRequest::parse(body)?;
         let operation = request.operation()?;
         let kind = request.kind();
@@ -102,7 +109,8 @@ impl Gate {
             draft.labels.mode = mode.as_str();
             draft.annotate("mode", mode.as_str().into());
             if mode != Mode::Off {
-                exemption = self.review(&policy, mode, kind, operation, &mut request, &mut draft);
+                let standard = (&**policy, generated);
+                exemption = self.review(standard, mode, kind, operation, &mut request, &mut draft);
             }
         }
         if let Some(exemption) = exemption {
@@ -115,7 +123,7 @@ impl Gate {
     /// Judges the object and drafts the answer; or tells why the object is exempt.
     fn review(
         &self,
-        policy: &Policy,
+        (policy, generated): (&Policy, Option<&GeneratedNames>),
         mode: Mode,
         kind: Kind,
         operation: Operation,
@@ -140,6 +148,7 @@ impl Gate {
             policy,
             nodes: nodes.as_deref(),
             profiles: &***profiles,
+            generated,
         };
         let (judgements, decision) = review(&new, old, mode, standard);
         draft.verdict(decision.verdict.as_str());

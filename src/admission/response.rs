@@ -2,6 +2,7 @@
 
 use std::borrow::Cow;
 
+use base64::{Engine as _, engine::general_purpose::STANDARD as BASE64};
 use serde::Serialize;
 
 /// The answer to a review.
@@ -11,6 +12,8 @@ pub struct Answer {
     pub uid: String,
     /// Why it is denied; `None` lets it in.
     pub denial: Option<String>,
+    /// A JSON patch of the object (RFC 6902), as JSON.
+    pub patch: Option<Vec<u8>>,
     /// Shown to the user by `kubectl`.
     pub warnings: Vec<String>,
     /// Key and value, for the API server's audit log; the API server puts the webhook's name before the key.
@@ -33,6 +36,8 @@ impl Answer {
                 uid: &self.uid,
                 allowed: self.denial.is_none(),
                 status,
+                patch_type: self.patch.is_some().then_some("JSONPatch"),
+                patch: self.patch.as_deref().map(|patch| BASE64.encode(patch)),
                 warnings: &self.warnings,
                 audit_annotations: AuditAnnotations(&self.audit_annotations),
             },
@@ -60,6 +65,10 @@ struct Response<'a> {
     allowed: bool,
     #[serde(skip_serializing_if = "Option::is_none")]
     status: Option<Status<'a>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    patch_type: Option<&'static str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    patch: Option<String>,
     #[serde(skip_serializing_if = "<[_]>::is_empty")]
     warnings: &'a [String],
     audit_annotations: AuditAnnotations<'a>,

@@ -110,8 +110,7 @@ struct UserInfo<'a> {
 impl<'a> ReviewRequest<'a> {
     /// Reads a body.
     pub fn parse(body: &'a [u8]) -> Result<Self, BadReview> {
-        let text =
-            std::str::from_utf8(body).map_err(|error| BadReview::NotUtf8(error.valid_up_to()))?;
+        let text = utf8(body)?;
         let review = match read(text, Objects::Read) {
             Ok(review) => review,
             // The object may be at fault, which its verdict tells: read again, leaving the object as it is.
@@ -119,6 +118,10 @@ impl<'a> ReviewRequest<'a> {
                 read(text, Objects::Leave).map_err(|error| BadReview::Json(one_line(&error)))?
             }
         };
+        Self::checked(review)
+    }
+
+    fn checked(review: Review<'a>) -> Result<Self, BadReview> {
         let [api_version, kind] = [review.api_version, review.kind].map(Option::unwrap_or_default);
         if (api_version.as_str(), kind.as_str()) != ("admission.k8s.io/v1", "AdmissionReview") {
             let [api_version, kind] =
@@ -130,6 +133,21 @@ impl<'a> ReviewRequest<'a> {
             return Err(BadReview::NoUid);
         }
         Ok(request)
+    }
+
+    /// Reads a body, and leaves the object in it as it is.
+    pub(super) fn parse_envelope(body: &'a [u8]) -> Result<Self, BadReview> {
+        Self::checked(
+            read(utf8(body)?, Objects::Leave).map_err(|error| BadReview::Json(one_line(&error)))?,
+        )
+    }
+
+    /// The JSON text of the object, of a request that was read without it.
+    pub(super) fn take_raw_object(&mut self) -> Option<&'a str> {
+        match std::mem::take(&mut self.object) {
+            Object::Raw(json) => Some(json.get()),
+            Object::Absent | Object::Read(_) => None,
+        }
     }
 
     pub(super) fn operation(&self) -> Result<Operation, BadReview> {
@@ -192,6 +210,10 @@ impl<'a> ReviewRequest<'a> {
     pub(super) fn dry_run(&self) -> bool {
         self.dry_run.unwrap_or_default()
     }
+}
+
+fn utf8(body: &[u8]) -> Result<&str, BadReview> {
+    std::str::from_utf8(body).map_err(|error| BadReview::NotUtf8(error.valid_up_to()))
 }
 
 /// What to do with the object on the way.

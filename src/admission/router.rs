@@ -13,6 +13,7 @@ use axum::{
     response::{IntoResponse as _, Response},
     routing::post,
 };
+use futures_util::FutureExt as _;
 use hyper::{
     StatusCode,
     header::{CONTENT_TYPE, RETRY_AFTER},
@@ -22,9 +23,13 @@ use tokio::sync::Semaphore;
 use super::{
     body::{BodyError, BodyReader, discard},
     gate::{Evaluation, Gate, NamespaceModes, Unseen},
+    mutate::Mutator,
     review::BadReview,
 };
-use crate::telemetry::{Counted, Metrics, RequestLabels};
+use crate::{
+    telemetry::{Counted, Metrics, RequestLabels},
+    verdict::{GENERATED_PREFIX, GeneratedNames},
+};
 
 /// How much a webhook takes on.
 #[derive(Clone, Copy, Debug)]
@@ -55,25 +60,34 @@ impl Default for RequestLimits {
 
 struct Webhook {
     gate: Arc<Gate>,
+    mutator: Arc<Mutator>,
     metrics: Arc<Metrics>,
     bodies: BodyReader,
     slots: Semaphore,
     waiting: Semaphore,
+    mutating: Semaphore,
     namespace_wait: Duration,
 }
 
-/// `POST /validate`.
-pub fn webhook_router(gate: Arc<Gate>, metrics: Arc<Metrics>, limits: RequestLimits) -> Router {
+/// `POST /validate` and `POST /mutate`.
+pub fn webhook_router(
+    mutator: Arc<Mutator>,
+    metrics: Arc<Metrics>,
+    limits: RequestLimits,
+) -> Router {
     let webhook = Webhook {
-        gate,
+        gate: Arc::clone(&mutator.gate),
+        mutator,
         metrics,
         bodies: BodyReader::new(limits.body, limits.bodies, limits.body_time),
         slots: Semaphore::new(limits.in_flight),
         waiting: Semaphore::new(MAX_WAITING),
+        mutating: Semaphore::new(MAX_MUTATING),
         namespace_wait: limits.namespace_wait,
     };
     Router::new()
         .route("/validate", post(validate))
+        .route("/mutate", post(mutate))
         .with_state(Arc::new(webhook))
 }
 
@@ -93,13 +107,36 @@ enum Refusal {
 /// LIMIT: requests that wait for their namespace at the same time; more go by the cluster's mode at once.
 const MAX_WAITING: usize = 32;
 
+/// LIMIT: pods that are mutated at the same time; more are turned away.
+const MAX_MUTATING: usize = 256;
+
 /// LIMIT: bodies from here on are judged on a thread of their own, as that may take over a millisecond.
 const LARGE_BODY: usize = 128 * 1024;
 
+fn defect() -> Refusal {
+    tracing::error!("a request could not be answered: this is a defect, please report it");
+    Refusal::Internal
+}
+
 async fn validate(State(webhook): State<Arc<Webhook>>, request: Request) -> Response {
+    respond(webhook, request, Question::Validate).await
+}
+
+async fn mutate(State(webhook): State<Arc<Webhook>>, request: Request) -> Response {
+    respond(webhook, request, Question::Mutate).await
+}
+
+/// What a review is sent for.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Question {
+    Mutate,
+    Validate,
+}
+
+async fn respond(webhook: Arc<Webhook>, request: Request, question: Question) -> Response {
     let started = Instant::now();
     let in_flight = Counted::one(&webhook.metrics.in_flight);
-    let answer = webhook.answer(request).await;
+    let answer = webhook.answer(request, question).await;
     drop(in_flight);
     let response = match answer {
         Ok((json, labels)) => {
@@ -119,9 +156,10 @@ impl Webhook {
     async fn answer(
         self: &Arc<Self>,
         request: Request,
+        question: Question,
     ) -> Result<(Vec<u8>, RequestLabels), Refusal> {
         let mut body = request.into_body();
-        let result = self.answer_body(&mut body).await;
+        let result = self.answer_body(&mut body, question).await;
         if matches!(
             result,
             Err(Refusal::Overloaded | Refusal::Body(BodyError::Busy | BodyError::TooLarge(_)))
@@ -134,15 +172,30 @@ impl Webhook {
     async fn answer_body(
         self: &Arc<Self>,
         body: &mut Body,
+        question: Question,
     ) -> Result<(Vec<u8>, RequestLabels), Refusal> {
         let slot = self.slots.try_acquire().map_err(|_| Refusal::Overloaded)?;
         let body = self.bodies.read(body).await?;
-        let mut evaluation = self.evaluate(&body.bytes, Unseen::Report).await?;
+        if question == Question::Mutate {
+            // Registries may be slow: who waits for them must not keep others from being judged.
+            drop(slot);
+            let _place = self
+                .mutating
+                .try_acquire()
+                .map_err(|_| Refusal::Overloaded)?;
+            return self.mutate(&body.bytes).await;
+        }
+        let generated = self.generated(&body.bytes).await;
+        let mut evaluation = self
+            .evaluate(&body.bytes, Unseen::Report, generated.as_ref())
+            .await?;
         if let Evaluation::NamespaceUnseen(namespace) = &evaluation {
             // Whoever names namespaces that do not exist must not keep others from being answered.
             drop(slot);
             self.wait_for(namespace).await;
-            evaluation = self.evaluate(&body.bytes, Unseen::UseDefault).await?;
+            evaluation = self
+                .evaluate(&body.bytes, Unseen::UseDefault, generated.as_ref())
+                .await?;
         }
         match evaluation {
             Evaluation::Answered(answer, labels) => {
@@ -150,6 +203,27 @@ impl Webhook {
             }
             Evaluation::NamespaceUnseen(_) => Err(Refusal::Internal),
         }
+    }
+
+    /// A defect must not take down the connection here either.
+    async fn mutate(&self, body: &[u8]) -> Result<(Vec<u8>, RequestLabels), Refusal> {
+        if let Some(namespace) = self.mutator.unseen_namespace(body) {
+            self.wait_for(&namespace).await;
+        }
+        let answer = AssertUnwindSafe(self.mutator.answer(body)).catch_unwind();
+        let Ok(answer) = answer.await else {
+            return Err(defect());
+        };
+        let (answer, labels) = answer?;
+        Ok((answer.to_json().map_err(|_| Refusal::Internal)?, labels))
+    }
+
+    /// The names of generated profiles that are a pod's own, where the body may hold one: few do, and only they are read twice.
+    async fn generated(&self, body: &[u8]) -> Option<Arc<GeneratedNames>> {
+        memchr::memmem::find(body, GENERATED_PREFIX.as_bytes())?;
+        let names = AssertUnwindSafe(self.mutator.generated_names(body)).catch_unwind();
+        // Nothing known is no name of its own.
+        names.await.unwrap_or_default().map(Arc::new)
     }
 
     async fn wait_for(&self, namespace: &str) {
@@ -165,23 +239,31 @@ impl Webhook {
         self: &Arc<Self>,
         body: &Bytes,
         unseen: Unseen,
+        generated: Option<&Arc<GeneratedNames>>,
     ) -> Result<Evaluation, Refusal> {
         if body.len() < LARGE_BODY {
-            return self.evaluate_here(body, unseen);
+            return self.evaluate_here(body, unseen, generated.map(|names| &**names));
         }
         let (webhook, body) = (Arc::clone(self), body.clone());
-        let task = tokio::task::spawn_blocking(move || webhook.evaluate_here(&body, unseen));
+        let generated = generated.cloned();
+        let task = tokio::task::spawn_blocking(move || {
+            webhook.evaluate_here(&body, unseen, generated.as_deref())
+        });
         task.await.map_err(|_| Refusal::Internal)?
     }
 
     /// A defect must not take down the connection, which the API server shares among all its requests.
-    fn evaluate_here(&self, body: &[u8], unseen: Unseen) -> Result<Evaluation, Refusal> {
-        if let Ok(evaluation) = catch_unwind(AssertUnwindSafe(|| self.gate.evaluate(body, unseen)))
-        {
-            return Ok(evaluation?);
+    fn evaluate_here(
+        &self,
+        body: &[u8],
+        unseen: Unseen,
+        generated: Option<&GeneratedNames>,
+    ) -> Result<Evaluation, Refusal> {
+        let evaluation = AssertUnwindSafe(|| self.gate.evaluate(body, unseen, generated));
+        match catch_unwind(evaluation) {
+            Ok(evaluation) => Ok(evaluation?),
+            Err(_) => Err(defect()),
         }
-        tracing::error!("a request could not be answered: this is a defect, please report it");
-        Err(Refusal::Internal)
     }
 
     fn refuse(&self, refusal: &Refusal) -> Response {

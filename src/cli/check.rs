@@ -153,6 +153,7 @@ impl Judge {
                 policy: &self.policy,
                 nodes: None,
                 profiles: &self.profiles,
+                generated: None,
             };
             let (judgements, decision) = review(&workload, None, self.mode, standard);
             let mut found: Vec<Finding> = findings(kind, &judgements);

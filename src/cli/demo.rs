@@ -27,10 +27,12 @@ use tokio_rustls::{TlsAcceptor, TlsConnector};
 use super::{Done, manifest, print};
 use crate::{
     admission::{
-        Gate, NamespaceModes, RequestLimits, ServerLimits, Shutdown, runtime, serve, webhook_router,
+        Gate, Mutator, NamespaceModes, RequestLimits, ServerLimits, Shutdown, runtime, serve,
+        webhook_router,
     },
     apparmor::include::NoIncludes,
     cluster::Nodes,
+    image::registry::RegistryOptions,
     telemetry::Metrics,
     tls::{Authority, Certificates, Source, provider, server_config},
     verdict::{Policy, ProfileTexts, Profiles},
@@ -109,7 +111,7 @@ async fn demo() -> anyhow::Result<Done> {
         nodes: Nodes::new(None),
     };
     let router = webhook_router(
-        Arc::new(gate),
+        Arc::new(Mutator::new(Arc::new(gate), RegistryOptions::default())),
         Arc::new(Metrics::default()),
         RequestLimits::default(),
     );

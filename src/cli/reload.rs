@@ -11,9 +11,9 @@ use std::{
     time::{Duration, SystemTime, UNIX_EPOCH},
 };
 
-use super::{config, profiles};
+use super::{config, profiles, registries};
 use crate::{
-    admission::{Gate, Health},
+    admission::{Gate, Health, Mutator, Resolver},
     cluster::{NotListed, Since},
     compare::Baseline,
     report::text::sentence,
@@ -34,6 +34,7 @@ pub(super) struct Sources {
 pub(super) struct Reloader {
     sources: Sources,
     gate: Arc<Gate>,
+    mutator: Arc<Mutator>,
     health: Arc<Health>,
     metrics: Arc<Metrics>,
     seen_profiles: Vec<Stamp>,
@@ -64,7 +65,7 @@ impl Reloader {
     /// A reloader of inputs that have just been loaded.
     pub(super) fn new(
         sources: Sources,
-        gate: Arc<Gate>,
+        mutator: Arc<Mutator>,
         health: Arc<Health>,
         metrics: Arc<Metrics>,
         texts: ProfileTexts,
@@ -72,7 +73,8 @@ impl Reloader {
         let seen_profiles = stamps(&sources.profiles);
         Self {
             sources,
-            gate,
+            gate: Arc::clone(&mutator.gate),
+            mutator,
             health,
             metrics,
             seen_profiles,
@@ -132,12 +134,15 @@ impl Reloader {
                 return;
             }
             Ok(policy) => match self.prepare(&policy) {
-                Prepared::Ready => {
-                    self.gate.policy.store(Arc::new(policy));
-                    self.let_nodes_go();
-                    self.accepted("config");
-                    None
-                }
+                Prepared::Ready => match self.adopt_registries(&policy) {
+                    Ok(()) => {
+                        self.gate.policy.store(Arc::new(policy));
+                        self.let_nodes_go();
+                        self.accepted("config");
+                        None
+                    }
+                    Err(error) => Some(error),
+                },
                 // The next look finds them listed, or tells why they are not.
                 Prepared::NotYet => return,
                 Prepared::Never(error) => Some(error),
@@ -151,6 +156,19 @@ impl Reloader {
             self.refused("config", error);
         }
         self.config_refusal = new;
+    }
+
+    /// Asks registries in another way from now on, where that is new.
+    fn adopt_registries(&self, policy: &Policy) -> Result<(), String> {
+        if policy.registries == self.gate.policy.load().registries {
+            return Ok(());
+        }
+        let options =
+            registries::options(&policy.registries).map_err(|error| format!("{error:#}"))?;
+        self.mutator
+            .resolver
+            .store(Arc::new(Resolver::new(options)));
+        Ok(())
     }
 
     /// Sees to it that the nodes have been listed before a policy needs them: until then the one before holds.

@@ -20,13 +20,13 @@ use tokio::{
 use tokio_rustls::TlsAcceptor;
 
 use super::{
-    Done, config, print, profiles,
+    Done, config, print, profiles, registries,
     reload::{Reloader, Sources},
 };
 use crate::{
     admission::{
-        Gate, Health, NamespaceModes, RequestLimits, ServerLimits, Shutdown, admin_router, runtime,
-        serve, webhook_router,
+        Gate, Health, Mutator, NamespaceModes, RequestLimits, ServerLimits, Shutdown, admin_router,
+        runtime, serve, webhook_router,
     },
     cluster::{self, Namespaces, Nodes},
     telemetry::Metrics,
@@ -170,6 +170,7 @@ impl Serve {
     async fn serve(&self) -> anyhow::Result<Done> {
         let now = SystemTime::now();
         let policy = config::load(self.config.as_deref())?;
+        let registry_options = registries::options(&policy.registries)?;
         let mut tasks = JoinSet::new();
         let (namespaces, nodes) = if self.standalone {
             (NamespaceModes::Standalone, Nodes::new(None))
@@ -200,6 +201,7 @@ impl Serve {
             namespaces,
             nodes,
         });
+        let mutator = Arc::new(Mutator::new(Arc::clone(&gate), registry_options));
         let health = Arc::new(Health::new(Arc::clone(&gate), Arc::clone(&certificates)));
         let sources = Sources {
             config: self.config.clone(),
@@ -209,7 +211,7 @@ impl Serve {
         };
         let mut reloader = Reloader::new(
             sources,
-            Arc::clone(&gate),
+            Arc::clone(&mutator),
             Arc::clone(&health),
             Arc::clone(&metrics),
             texts,
@@ -219,7 +221,7 @@ impl Serve {
 
         let (stop, stop_admin) = (Shutdown::new(), Shutdown::new());
         let limits = ServerLimits::default();
-        let router = webhook_router(gate, Arc::clone(&metrics), RequestLimits::default());
+        let router = webhook_router(mutator, Arc::clone(&metrics), RequestLimits::default());
         let webhook = tokio::spawn(serve(
             listener,
             Some(tls),

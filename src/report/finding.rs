@@ -127,6 +127,16 @@ fn subject(kind: Kind, subject: Subject<'_>) -> String {
 
 fn failure(reason: &Reason<'_>) -> String {
     match reason {
+        Reason::Borrowed { profile, own } => {
+            let own = own.as_ref().map_or_else(
+                || "it has none of its own".to_owned(),
+                |own| format!("its own is `{}`", quote(own)),
+            );
+            format!(
+                "names profile `{}`, which was generated for another image or command: {own}",
+                quote(profile)
+            )
+        }
         Reason::Invalid(problem) => invalid(problem),
         Reason::Malformed(malformed) => format!(
             "cannot be read: {}",
@@ -237,6 +247,11 @@ fn uncertainty(doubt: &Doubt<'_>) -> String {
             let why = quote_at_most(why, MAX_FIELD);
             format!("names profile `{profile}`, which could not be compared with {default}: {why}")
         }
+        Doubt::Unresolved { profile, why } => format!(
+            "names generated profile `{}`, and whether it is its own cannot be told: {}",
+            quote(profile),
+            quote_at_most(why, MAX_FIELD)
+        ),
         Doubt::UnknownRuntime {
             profile,
             node,
@@ -257,6 +272,9 @@ fn uncertainty(doubt: &Doubt<'_>) -> String {
 
 fn failure_advice(reason: &Reason<'_>, origin: Origin) -> String {
     match reason {
+        Reason::Borrowed { .. } => {
+            "delete the field: Armorgate names the right profile itself".to_owned()
+        }
         Reason::Invalid(Problem::Disagreement { .. }) => {
             "delete the annotation, and keep the right one in the field".to_owned()
         }
@@ -282,6 +300,9 @@ fn doubt_advice(doubt: &Doubt<'_>) -> String {
     match doubt {
         Doubt::NoBaseline { .. } | Doubt::UnknownRuntime { .. } => {
             "write `type: RuntimeDefault`, or list the nodes' runtimes in Armorgate's configuration, such as `baselines: [containerd@2.1]`".to_owned()
+        }
+        Doubt::Unresolved { .. } => {
+            "delete the field: Armorgate names the right profile itself, or says why there is none".to_owned()
         }
         Doubt::NoText { .. } | Doubt::Undecided { .. } => profile_advice(),
     }

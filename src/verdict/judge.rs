@@ -6,8 +6,9 @@ use std::{
 };
 
 use super::{
-    effective::{Origin, Problem, Profile, effective, read_field},
+    effective::{GENERATED_PREFIX, Origin, Problem, Profile, effective, read_field},
     fields::{Container, ContainerList},
+    generated::Ownership,
     policy::{Policy, Treatment},
     standard::{NodeDefault, Standard},
     workload::{Malformed, Pod, Workload},
@@ -48,6 +49,13 @@ pub enum Verdict<'w> {
 /// Why a container fails.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Reason<'w> {
+    /// The profile was generated for another image or command.
+    Borrowed {
+        /// The profile's name.
+        profile: &'w str,
+        /// The one that was generated for this container, where there is one.
+        own: Option<String>,
+    },
     /// What is asked for cannot be told.
     Invalid(Problem<'w>),
     /// The object does not have the shape of its kind.
@@ -81,6 +89,7 @@ impl Reason<'_> {
     #[must_use]
     pub fn code(&self) -> &'static str {
         match self {
+            Self::Borrowed { .. } => "borrowed",
             Self::Invalid(Problem::Disagreement { .. }) => "disagreement",
             Self::Invalid(_) => "invalid",
             Self::Malformed(_) => "malformed",
@@ -128,6 +137,13 @@ pub enum Doubt<'w> {
         /// Why, as the end of a sentence.
         why: String,
     },
+    /// A generated profile, and it cannot be told whether it was made for this container's image and command.
+    Unresolved {
+        /// The profile's name.
+        profile: &'w str,
+        /// Why, as the end of a sentence.
+        why: Arc<str>,
+    },
     /// A node that the pod may land on has a default that is not known.
     UnknownRuntime {
         /// The profile's name.
@@ -148,6 +164,7 @@ impl Doubt<'_> {
             Self::NoText { .. } => "no-text",
             Self::Undecided { .. } => "undecided",
             Self::UnknownRuntime { .. } => "unknown-runtime",
+            Self::Unresolved { .. } => "unresolved",
         }
     }
 }
@@ -268,7 +285,32 @@ fn judge_container<'w>(
         {
             Verdict::Fail(Reason::PrivilegedIgnoresProfile { profile })
         }
-        Profile::Localhost(profile) => judge_localhost(pod, profile, standard),
+        Profile::Localhost(profile) => judge_named(pod, container, profile, standard),
+    }
+}
+
+/// A generated profile is for the container that it was generated for, and is as good as its text, which may still be to come:
+/// until then the container waits on its node.
+fn judge_named<'w>(
+    pod: &Pod<'_>,
+    container: &Container<'_>,
+    profile: &'w str,
+    standard: Standard<'_>,
+) -> Verdict<'w> {
+    let generated = standard
+        .generated
+        .filter(|_| profile.starts_with(GENERATED_PREFIX));
+    let Some(generated) = generated else {
+        return judge_localhost(pod, profile, standard);
+    };
+    match generated.ownership(container.name.as_str(), profile) {
+        Ownership::Borrowed(own) => Verdict::Fail(Reason::Borrowed { profile, own }),
+        Ownership::Free => judge_localhost(pod, profile, standard),
+        Ownership::Own => match judge_localhost(pod, profile, standard) {
+            Verdict::Unknown(Doubt::NoText { .. }) => Verdict::Pass,
+            verdict => verdict,
+        },
+        Ownership::Untold(why) => Verdict::Unknown(Doubt::Unresolved { profile, why }),
     }
 }
 

@@ -7,6 +7,7 @@
 mod decision;
 mod effective;
 mod fields;
+mod generated;
 mod judge;
 mod kind;
 mod nodes;
@@ -21,6 +22,7 @@ mod workload;
 pub use decision::{Decision, Overall, review};
 pub use effective::{Declared, Effective, GENERATED_PREFIX, Origin, Problem, Profile, effective};
 pub use fields::{ANNOTATION_PREFIX, AppArmorField, Container, ContainerList, bounded_list};
+pub use generated::GeneratedNames;
 pub use judge::{Doubt, Judgement, Reason, Standing, Subject, Verdict};
 pub use kind::Kind;
 pub use nodes::{NodeDefaults, NodeRuntime};

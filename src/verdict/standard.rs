@@ -9,6 +9,7 @@
 use std::sync::Arc;
 
 use super::{
+    generated::GeneratedNames,
     nodes::{NodeDefaults, NodeRuntime},
     policy::{Baselines, Policy},
     profiles::Profiles,
@@ -25,6 +26,8 @@ pub struct Standard<'s> {
     pub nodes: Option<&'s NodeDefaults>,
     /// The profiles whose text is known.
     pub profiles: &'s dyn Profiles,
+    /// The names of generated profiles that are the pod's own; `None` where nobody has asked: they are names like others then.
+    pub generated: Option<&'s GeneratedNames>,
 }
 
 /// A default that a pod may run under.

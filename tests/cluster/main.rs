@@ -11,11 +11,18 @@
     reason = "a test may fail loudly, and has something to print"
 )]
 
+#[expect(dead_code, reason = "made for more than is wanted here")]
+#[path = "../support/images.rs"]
+mod images;
 mod lifecycle;
 mod modes;
+mod mutation;
 mod nodes;
 mod objects;
 mod permissions;
+#[expect(dead_code, reason = "access is open here")]
+#[path = "../support/registry.rs"]
+mod registry;
 #[path = "../support/mod.rs"]
 mod support;
 mod updates;
@@ -142,6 +149,10 @@ const TESTS: &[(&str, Test)] = &[
         nodes::permission,
     ),
     (
+        "pods_are_given_the_profiles_of_their_images_and_no_others",
+        mutation::profiles_of_images,
+    ),
+    (
         "an_old_weak_deployment_scales_and_updates_with_a_warning",
         updates::old_weak_deployment,
     ),
@@ -197,15 +208,19 @@ impl Cluster {
             .plane
             .must(&["kustomize", &repository("deploy").display().to_string()])?;
         let ca = self.base64(self.certificates.authority.pem())?;
-        let service = "    service:\n      name: armorgate\n      namespace: armorgate\n      path: /validate\n";
-        ensure!(
-            manifests.contains(service) && manifests.contains("caBundle: Cg=="),
-            "deploy/webhook.yaml has changed"
-        );
-        let address = format!("    url: https://127.0.0.1:{}/validate\n", self.port);
-        let manifests = manifests
-            .replace(service, &address)
-            .replace("caBundle: Cg==", &format!("caBundle: {ca}"));
+        let mut manifests = manifests;
+        for path in ["validate", "mutate"] {
+            let service = format!(
+                "    service:\n      name: armorgate\n      namespace: armorgate\n      path: /{path}\n"
+            );
+            ensure!(
+                manifests.contains(&service) && manifests.contains("caBundle: Cg=="),
+                "deploy/webhook.yaml has changed"
+            );
+            let address = format!("    url: https://127.0.0.1:{}/{path}\n", self.port);
+            manifests = manifests.replace(&service, &address);
+        }
+        let manifests = manifests.replace("caBundle: Cg==", &format!("caBundle: {ca}"));
         self.plane.must_apply(&manifests)?;
         let config = self.plane.must(&[
             "-n",

@@ -11,9 +11,11 @@ use anyhow::{Result, ensure};
 use arc_swap::ArcSwap;
 use armorgate::{
     admission::{
-        Gate, NamespaceModes, RequestLimits, ServerLimits, Shutdown, runtime, serve, webhook_router,
+        Gate, Mutator, NamespaceModes, RequestLimits, ServerLimits, Shutdown, runtime, serve,
+        webhook_router,
     },
     cluster::Nodes,
+    image::registry::RegistryOptions,
     telemetry::Metrics,
     verdict::{Policy, ProfileTexts, Profiles},
 };
@@ -41,7 +43,11 @@ impl Small {
             nodes: Nodes::new(None),
         });
         let metrics = Arc::new(Metrics::default());
-        let router = webhook_router(gate, Arc::clone(&metrics), requests);
+        let router = webhook_router(
+            Arc::new(Mutator::new(gate, RegistryOptions::default())),
+            Arc::clone(&metrics),
+            requests,
+        );
         let stop = Shutdown::new();
         runtime.spawn(serve(
             listener,

@@ -1,0 +1,346 @@
+//! `/mutate`: from a review's body to the answer that gives a pod's containers their generated profiles.
+//!
+//! Asks registries for the digests of images, within a deadline; never for their layers. What cannot be told in time leaves the
+//! container under the runtime's default, and says so.
+
+use std::{
+    collections::{BTreeSet, HashMap},
+    sync::Arc,
+    time::Duration,
+};
+
+use arc_swap::ArcSwap;
+use futures_util::future::join_all;
+
+use super::{
+    gate::{Gate, NamespaceModes},
+    plan::{self, Placed, Step, Terms},
+    resolver::Resolver,
+    response::Answer,
+    review::{BadReview, Operation, ReviewRequest},
+};
+use crate::{
+    cluster::{Label, WHITELIST_LABEL},
+    image::{ImageDigest, registry::RegistryOptions},
+    report::text,
+    telemetry::RequestLabels,
+    verdict::{Exemption, GENERATED_PREFIX, GeneratedNames, Kind, Mode, Policy, UnresolvedRule},
+    whitelist::{PodContainer, PodTemplate},
+};
+
+/// How long images are asked about for one pod: well inside the `timeoutSeconds` of 10.
+const DEADLINE: Duration = Duration::from_secs(3);
+
+/// LIMIT: images of one pod that are asked about.
+const MAX_IMAGES: usize = 64;
+
+/// Names the profiles of pods.
+pub struct Mutator {
+    /// What the gate decides by: policy, namespaces, nodes.
+    pub gate: Arc<Gate>,
+    /// Finds the digests of images.
+    pub resolver: ArcSwap<Resolver>,
+}
+
+impl Mutator {
+    /// A mutator that decides by what a gate does, and reaches registries in this way.
+    #[must_use]
+    pub fn new(gate: Arc<Gate>, registries: RegistryOptions) -> Self {
+        Self {
+            gate,
+            resolver: ArcSwap::from_pointee(Resolver::new(registries)),
+        }
+    }
+}
+
+/// The digests of a pod's images, or why there are none.
+type Digests<'p> = HashMap<&'p str, Result<ImageDigest, Arc<str>>>;
+
+impl Mutator {
+    /// The namespace of a review, where the pod's namespace is still to be seen.
+    pub(super) fn unseen_namespace(&self, body: &[u8]) -> Option<String> {
+        let NamespaceModes::Watched(namespaces) = &self.gate.namespaces else {
+            return None;
+        };
+        let request = ReviewRequest::parse_envelope(body).ok()?;
+        let namespace = request.namespace();
+        (!namespaces.knows(namespace)).then(|| namespace.to_owned())
+    }
+
+    /// Answers a review.
+    pub(super) async fn answer(&self, body: &[u8]) -> Result<(Answer, RequestLabels), BadReview> {
+        let mut request = ReviewRequest::parse_envelope(body)?;
+        let operation = request.operation()?;
+        let mut draft = Draft::new(&request, operation);
+        let is_new_pod = operation == Operation::Create
+            && request.kind() == Some(Kind::Pod)
+            && request.sub_resource().is_empty();
+        let Some(object) = request.take_raw_object().filter(|_| is_new_pod) else {
+            return Ok(draft.finish());
+        };
+        let policy = self.gate.policy.load_full();
+        let exemption =
+            policy
+                .exemptions
+                .of_request(request.namespace(), request.user(), request.groups());
+        if let Some(exemption) = exemption {
+            draft.exempt(exemption);
+            return Ok(draft.finish());
+        }
+        let mode = self.mode(&policy, request.namespace(), &mut draft);
+        draft.labels.mode = mode.as_str();
+        draft.annotate("whitelist-mode", mode.as_str().to_owned());
+        if mode == Mode::Off {
+            return Ok(draft.finish());
+        }
+        // An object of another shape is for the API server's validation, and for the gate.
+        if let Ok(pod) = serde_json::from_str(object) {
+            self.review(&policy, mode, &pod, &mut draft).await;
+        }
+        Ok(draft.finish())
+    }
+
+    async fn review(&self, policy: &Policy, mode: Mode, pod: &PodTemplate<'_>, draft: &mut Draft) {
+        if let Some(exemption) = policy.exemptions.of_runtime_class(pod.runtime_class()) {
+            draft.exempt(exemption);
+            return;
+        }
+        if pod.is_windows() {
+            return;
+        }
+        let nodes = self.gate.nodes.defaults().ok();
+        let Some(baseline) = policy.generation_baseline(nodes.as_deref()) else {
+            draft.skip(
+                mode,
+                "no profile is generated: no node has been seen whose default is known",
+            );
+            return;
+        };
+        let terms = Terms {
+            rules: &policy.whitelist,
+            baseline,
+            stage: plan::stage(mode),
+        };
+        let mut wanted = Vec::new();
+        for (list, index, container) in pod.containers() {
+            match plan::step(pod, container, &policy.whitelist) {
+                Step::Generate => wanted.push((list, index, container)),
+                Step::Keep | Step::Named => {}
+                Step::Skip(why) => draft.skip(mode, &said(container, why)),
+                Step::Refuse(why) => draft.refuse(mode, &said(container, why)),
+            }
+        }
+        let digests = self
+            .digests(wanted.iter().map(|(_, _, container)| container.image()))
+            .await;
+        let mut placed = Vec::new();
+        for (list, index, container) in wanted {
+            match digests.get(container.image()) {
+                Some(Ok(digest)) => {
+                    let name = terms.name(pod, container, *digest);
+                    let at = Placed {
+                        list,
+                        index,
+                        container,
+                        digest: *digest,
+                    };
+                    placed.push((at, name));
+                }
+                Some(Err(why)) => draft.unresolved(policy, mode, container, why),
+                None => draft.unresolved(policy, mode, container, "the pod has too many images"),
+            }
+        }
+        if placed.is_empty() {
+            return;
+        }
+        draft.annotate("whitelist-profiles", plan::listed(&placed));
+        if mode == Mode::Warn {
+            let list = text::quote(&plan::listed(&placed));
+            draft.warn(&format!("would run under generated profiles: {list}"));
+            return;
+        }
+        let patch = plan::patch(pod, &placed, &policy.whitelist);
+        if !patch.is_empty() {
+            draft.labels.verdict = "mutated";
+            // Strings, lists and numbers can always be written.
+            draft.answer.patch = serde_json::to_vec(&patch).ok();
+        }
+    }
+
+    /// The digests of images, each asked for once, all at the same time and within the deadline.
+    async fn digests<'p>(&self, images: impl Iterator<Item = &'p str>) -> Digests<'p> {
+        let images: BTreeSet<&str> = images.collect();
+        let resolver = self.resolver.load_full();
+        let asked = images.into_iter().take(MAX_IMAGES).map(|image| {
+            let resolver = Arc::clone(&resolver);
+            async move {
+                let found = tokio::time::timeout(DEADLINE, resolver.digest(image, &[])).await;
+                let late = || Err(format!("no answer within {} s", DEADLINE.as_secs()).into());
+                (image, found.unwrap_or_else(|_| late()))
+            }
+        });
+        join_all(asked).await.into_iter().collect()
+    }
+
+    /// The names of generated profiles that are a pod's own, for a pod that names any.
+    pub(super) async fn generated_names(&self, body: &[u8]) -> Option<GeneratedNames> {
+        let mut request = ReviewRequest::parse_envelope(body).ok()?;
+        if request.kind() != Some(Kind::Pod) {
+            return None;
+        }
+        let policy = self.gate.policy.load_full();
+        let mode = self.mode(
+            &policy,
+            request.namespace(),
+            &mut Draft::new(&request, Operation::Create),
+        );
+        let pod: PodTemplate<'_> = serde_json::from_str(request.take_raw_object()?).ok()?;
+        let nodes = self.gate.nodes.defaults().ok();
+        let baseline = policy.generation_baseline(nodes.as_deref())?;
+        let asking: Vec<&PodContainer<'_>> = pod
+            .containers()
+            .map(|(_, _, container)| container)
+            .filter(|container| {
+                let name = container
+                    .profile()
+                    .and_then(|field| field.localhost_profile.as_ref());
+                name.is_some_and(|name| name.as_str().starts_with(GENERATED_PREFIX))
+            })
+            .collect();
+        let digests = self
+            .digests(asking.iter().map(|container| container.image()))
+            .await;
+        let terms = Terms {
+            rules: &policy.whitelist,
+            baseline,
+            stage: plan::stage(mode),
+        };
+        let names = asking.into_iter().map(|container| {
+            let own = match digests.get(container.image()) {
+                Some(Ok(digest)) => Ok(terms.name(&pod, container, *digest)),
+                Some(Err(why)) => Err(Arc::clone(why)),
+                None => Err("the pod has too many images".into()),
+            };
+            (container.name().to_owned(), own)
+        });
+        Some(GeneratedNames {
+            are_enforced: mode == Mode::Enforce,
+            names: names.collect(),
+        })
+    }
+
+    fn mode(&self, policy: &Policy, namespace: &str, draft: &mut Draft) -> Mode {
+        let NamespaceModes::Watched(namespaces) = &self.gate.namespaces else {
+            return policy.modes.whitelist;
+        };
+        match namespaces.label(namespace, WHITELIST_LABEL) {
+            Label::NoSuchNamespace | Label::Unset => policy.modes.whitelist,
+            Label::Value(label) => Mode::named(&label).unwrap_or_else(|| {
+                let label = text::quote(&label);
+                draft.warn(&format!(
+                    "namespace label `{WHITELIST_LABEL}` is `{label}`, none of enforce, warn, audit, off: `{}` holds",
+                    policy.modes.whitelist.as_str()
+                ));
+                policy.modes.whitelist
+            }),
+        }
+    }
+}
+
+/// `container `web`: privileged containers get none`
+fn said(container: &PodContainer<'_>, why: &str) -> String {
+    format!("container `{}`: {why}", text::quote(container.name()))
+}
+
+/// An answer on its way.
+struct Draft {
+    answer: Answer,
+    labels: RequestLabels,
+}
+
+impl Draft {
+    fn new(request: &ReviewRequest<'_>, operation: Operation) -> Self {
+        Self {
+            answer: Answer {
+                uid: request.uid().to_owned(),
+                ..Answer::default()
+            },
+            labels: RequestLabels {
+                operation: operation.as_str(),
+                kind: request.kind().map_or("other", Kind::as_str),
+                verdict: "unchanged",
+                mode: "none",
+            },
+        }
+    }
+
+    fn annotate(&mut self, key: &'static str, value: String) {
+        self.answer.audit_annotations.push((key, value.into()));
+    }
+
+    fn warn(&mut self, what: &str) {
+        self.answer.warnings.push(format!("AppArmor: {what}"));
+    }
+
+    fn exempt(&mut self, exemption: Exemption) {
+        self.labels.verdict = "exempt";
+        self.annotate("exempt", exemption.as_str().to_owned());
+    }
+
+    /// Something stays under the runtime's default.
+    fn skip(&mut self, mode: Mode, what: &str) {
+        if mode != Mode::Audit {
+            self.warn(&format!("{what}; the runtime's default profile holds"));
+        }
+        self.reason(what);
+    }
+
+    fn refuse(&mut self, mode: Mode, what: &str) {
+        self.reason(what);
+        match mode {
+            Mode::Enforce => {
+                self.labels.verdict = "denied";
+                self.answer
+                    .denial
+                    .get_or_insert_with(|| format!("AppArmor: {what}"));
+            }
+            Mode::Audit | Mode::Off => {}
+            Mode::Warn => self.warn(&format!("would be denied: {what}")),
+        }
+    }
+
+    fn unresolved(&mut self, policy: &Policy, mode: Mode, container: &PodContainer<'_>, why: &str) {
+        let image = text::quote(container.image());
+        let what = said(
+            container,
+            &format!("no profile can be named for image `{image}`: {why}"),
+        );
+        match policy.whitelist.on_unresolved {
+            UnresolvedRule::Allow => self.skip(mode, &what),
+            UnresolvedRule::Deny => self.refuse(mode, &what),
+        }
+    }
+
+    fn reason(&mut self, what: &str) {
+        let known = self
+            .answer
+            .audit_annotations
+            .iter_mut()
+            .find(|(key, _)| *key == "whitelist-reasons");
+        match known {
+            Some((_, text)) => {
+                let text = text.to_mut();
+                text.push_str("; ");
+                text.push_str(what);
+            }
+            None => self.annotate("whitelist-reasons", what.to_owned()),
+        }
+    }
+
+    fn finish(mut self) -> (Answer, RequestLabels) {
+        if self.answer.denial.is_some() {
+            self.answer.patch = None;
+        }
+        (self.answer, self.labels)
+    }
+}

@@ -1,0 +1,126 @@
+//! From an image's name to its digest: asked of its registry once for all who ask at the same time, and remembered for a while.
+//!
+//! A tag may move: what is remembered is as old as it may be, and no older. A pull secret is part of the question: what one pod may
+//! see is not told to another.
+
+use std::{
+    hash::{DefaultHasher, Hash as _, Hasher as _},
+    sync::Arc,
+    time::{Duration, Instant},
+};
+
+use moka::{Expiry, future::Cache};
+
+use crate::image::{
+    self, ImageDigest, ImageSource, Options,
+    registry::{CredentialSource, RegistryOptions},
+};
+
+/// How long a digest that a tag had is taken for the one that it has.
+const FRESH: Duration = Duration::from_mins(1);
+/// How long a registry that did not answer is not asked again.
+const FAILED: Duration = Duration::from_secs(5);
+/// LIMIT: images that are remembered.
+const MAX_IMAGES: u64 = 4_096;
+/// LIMIT: bytes of a reason that is passed on.
+const MAX_REASON: usize = 300;
+
+/// Finds digests.
+#[derive(Clone, Debug)]
+pub struct Resolver {
+    options: Arc<RegistryOptions>,
+    known: Cache<Asked, Found>,
+}
+
+/// A digest, or why there is none.
+type Found = Result<ImageDigest, Arc<str>>;
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+struct Asked {
+    image: Arc<str>,
+    credentials: u64,
+}
+
+impl Resolver {
+    /// Asks registries in this way.
+    #[must_use]
+    pub fn new(options: RegistryOptions) -> Self {
+        Self {
+            options: Arc::new(options),
+            known: Cache::builder()
+                .max_capacity(MAX_IMAGES)
+                .expire_after(Age)
+                .build(),
+        }
+    }
+
+    /// The digest of an image, as a pod names it. A name that holds one is asked nobody about. Ask within a deadline: it takes as
+    /// long as the registry does.
+    pub async fn digest(
+        &self,
+        image: &str,
+        credentials: &[CredentialSource],
+    ) -> Result<ImageDigest, Arc<str>> {
+        let source = match image.parse() {
+            Ok(ImageSource::Registry(reference)) => match reference.digest() {
+                Some(digest) => return Ok(digest),
+                None => ImageSource::Registry(reference),
+            },
+            Ok(_) => return Err("it is no image of a registry".into()),
+            Err(error) => return Err(reason(&error.to_string())),
+        };
+        let asked = Asked {
+            image: image.into(),
+            credentials: fingerprint(credentials),
+        };
+        let options = Options {
+            registry: RegistryOptions {
+                credentials: credentials.to_vec(),
+                ..(*self.options).clone()
+            },
+            ..Options::default()
+        };
+        let found = self.known.get_with(asked, async move {
+            match image::resolve(&source, &options).await {
+                Ok(described) => Ok(described.index.unwrap_or(described.digest)),
+                Err(error) => Err(reason(&error.to_string())),
+            }
+        });
+        found.await
+    }
+}
+
+/// One line, not too long.
+fn reason(text: &str) -> Arc<str> {
+    let mut line: String = text
+        .chars()
+        .map(|character| {
+            if character.is_control() {
+                ' '
+            } else {
+                character
+            }
+        })
+        .collect();
+    line.truncate(line.floor_char_boundary(MAX_REASON));
+    line.into()
+}
+
+fn fingerprint(credentials: &[CredentialSource]) -> u64 {
+    let mut hasher = DefaultHasher::new();
+    for source in credentials {
+        match source {
+            CredentialSource::File(path) => path.hash(&mut hasher),
+            CredentialSource::Secret(text) => text.hash(&mut hasher),
+        }
+    }
+    hasher.finish()
+}
+
+struct Age;
+
+impl Expiry<Asked, Found> for Age {
+    fn expire_after_create(&self, _: &Asked, found: &Found, _: Instant) -> Option<Duration> {
+        Some(if found.is_ok() { FRESH } else { FAILED })
+    }
+}
