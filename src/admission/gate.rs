@@ -3,6 +3,7 @@
 use std::{borrow::Cow, sync::Arc};
 
 use arc_swap::ArcSwap;
+use serde::Deserialize;
 use serde_json::value::RawValue;
 
 use super::{
@@ -14,7 +15,8 @@ use crate::{
     report::{Finding, findings, text},
     telemetry::RequestLabels,
     verdict::{
-        Decision, Exemption, GeneratedNames, Kind, Mode, Policy, Profiles, Standard, review,
+        Both, Decision, Exemption, GeneratedNames, Kind, Mode, ObjectTexts, Policy, Profiles,
+        Standard, review,
     },
 };
 
@@ -33,6 +35,8 @@ pub struct Gate {
     pub policy: ArcSwap<Policy>,
     /// The profiles whose text is known.
     pub profiles: ArcSwap<Arc<dyn Profiles>>,
+    /// The profiles that are objects of the cluster.
+    pub objects: ObjectTexts,
     /// The namespaces' own modes.
     pub namespaces: NamespaceModes,
     /// The nodes' baselines, for a policy that takes them from there.
@@ -83,6 +87,10 @@ impl Gate {
         let looked_at = matches!(operation, Operation::Create | Operation::Update)
             // Status, scale and the like cannot change a container.
             && matches!(request.sub_resource(), "" | "ephemeralcontainers");
+        if looked_at && request.is_profile_object() {
+            self.review_profile(&mut request, &mut draft);
+            return Ok(draft.finish());
+        }
         let Some(kind) = kind.filter(|_| looked_at) else {
             draft.verdict("not-applicable");
             return Ok(draft.finish());
@@ -147,7 +155,7 @@ impl Gate {
         let standard = Standard {
             policy,
             nodes: nodes.as_deref(),
-            profiles: &***profiles,
+            profiles: &Both(&self.objects, &***profiles),
             generated,
         };
         let (judgements, decision) = review(&new, old, mode, standard);
@@ -156,6 +164,30 @@ impl Gate {
             draft.speak(decision, &findings(kind, &judgements), request);
         }
         None
+    }
+
+    /// Refuses a text that no node could load. What it permits is nobody's fault before a pod names it.
+    fn review_profile(&self, request: &mut ReviewRequest<'_>, draft: &mut Draft) {
+        draft.labels.kind = "AppArmorProfile";
+        let object = request
+            .take_raw_object()
+            .map(serde_json::from_str::<ProfileObject>);
+        let problem = match object {
+            Some(Ok(object)) => {
+                let text = object.spec.text;
+                text.and_then(|text| self.objects.read(&object.metadata.name, &text).err())
+            }
+            // The API server holds the object to its schema.
+            None | Some(Err(_)) => None,
+        };
+        match problem {
+            None => draft.verdict("pass"),
+            Some(problem) => {
+                draft.verdict("fail");
+                let problem = text::quote_at_most(&problem.to_string(), MAX_PROBLEM);
+                draft.answer.denial = Some(format!("AppArmor: {problem}"));
+            }
+        }
     }
 
     fn mode(&self, policy: &Policy, namespace: &str) -> NamespaceMode {
@@ -171,6 +203,28 @@ impl Gate {
             },
         }
     }
+}
+
+/// LIMIT: characters of what is said of a profile's text.
+const MAX_PROBLEM: usize = 500;
+
+/// What is read of an `AppArmorProfile`.
+#[derive(Deserialize)]
+struct ProfileObject {
+    metadata: ProfileMetadata,
+    spec: ProfileSpec,
+}
+
+#[derive(Deserialize)]
+struct ProfileMetadata {
+    #[serde(default)]
+    name: String,
+}
+
+#[derive(Deserialize)]
+struct ProfileSpec {
+    #[serde(default)]
+    text: Option<String>,
 }
 
 enum NamespaceMode {

@@ -168,6 +168,13 @@ impl<'a> ReviewRequest<'a> {
         Kind::of(kind.group.as_str(), kind.kind.as_str())
     }
 
+    /// Whether the object is an `AppArmorProfile`.
+    pub(super) fn is_profile_object(&self) -> bool {
+        self.kind.as_ref().is_some_and(|JsonObject(kind)| {
+            (kind.group.as_str(), kind.kind.as_str()) == ("armorgate.dev", "AppArmorProfile")
+        })
+    }
+
     /// The object, read as of that kind.
     pub(super) fn take_object(&mut self, kind: Kind) -> Result<Workload<'a>, Malformed> {
         match std::mem::take(&mut self.object) {

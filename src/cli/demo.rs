@@ -35,7 +35,7 @@ use crate::{
     image::registry::RegistryOptions,
     telemetry::Metrics,
     tls::{Authority, Certificates, Source, provider, server_config},
-    verdict::{Policy, ProfileTexts, Profiles},
+    verdict::{ObjectTexts, Policy, ProfileTexts, Profiles},
 };
 
 /// See it decide: the real webhook on built-in samples, without a cluster
@@ -107,6 +107,7 @@ async fn demo() -> anyhow::Result<Done> {
     let gate = Gate {
         policy: ArcSwap::from_pointee(Policy::default()),
         profiles: ArcSwap::from_pointee(profiles),
+        objects: ObjectTexts::new(Arc::new(NoIncludes)),
         namespaces: NamespaceModes::Standalone,
         nodes: Nodes::new(None),
     };

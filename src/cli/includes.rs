@@ -5,7 +5,7 @@ use std::{
     fs, io,
     io::Read as _,
     os::unix::ffi::OsStrExt as _,
-    path::{Path, PathBuf},
+    path::{Component, Path, PathBuf},
     sync::Arc,
 };
 
@@ -23,6 +23,8 @@ const MAX_ENTRIES: usize = 10_000;
 #[derive(Clone, Debug)]
 pub(super) struct DirectoryIncludes {
     folders: Vec<PathBuf>,
+    /// Whether files elsewhere may be read too.
+    elsewhere: bool,
 }
 
 impl DirectoryIncludes {
@@ -31,7 +33,10 @@ impl DirectoryIncludes {
         if folders.is_empty() {
             folders.push(PathBuf::from(DEFAULT));
         }
-        Self { folders }
+        Self {
+            folders,
+            elsewhere: true,
+        }
     }
 
     /// Of folders that somebody named, which must be there.
@@ -47,13 +52,29 @@ impl DirectoryIncludes {
     /// Of these folders, and then of the parser's default one.
     pub(super) fn beside_default(mut folders: Vec<PathBuf>) -> Self {
         folders.push(PathBuf::from(DEFAULT));
-        Self { folders }
+        Self {
+            folders,
+            elsewhere: true,
+        }
+    }
+
+    /// Of the parser's default one and no other place: for texts that come from others, which must not read what is this
+    /// process's own.
+    pub(super) fn confined() -> Self {
+        Self {
+            folders: vec![PathBuf::from(DEFAULT)],
+            elsewhere: false,
+        }
     }
 }
 
 impl Includes for DirectoryIncludes {
     fn read(&self, path: &[u8], searched: bool) -> Result<Included, IncludeError> {
         let path = Path::new(OsStr::from_bytes(path));
+        let leads_out = path.components().any(|part| part == Component::ParentDir);
+        if !self.elsewhere && (!searched || leads_out) {
+            return Err(IncludeError::Missing);
+        }
         if !searched {
             return read(path);
         }

@@ -20,7 +20,9 @@ use tokio::{
 use tokio_rustls::TlsAcceptor;
 
 use super::{
-    Done, config, print, profiles, registries,
+    Done, config,
+    includes::DirectoryIncludes,
+    print, profiles, registries,
     reload::{Reloader, Sources},
 };
 use crate::{
@@ -28,10 +30,10 @@ use crate::{
         Gate, Health, Mutator, NamespaceModes, RequestLimits, ServerLimits, Shutdown, admin_router,
         runtime, serve, webhook_router,
     },
-    cluster::{self, Namespaces, Nodes},
+    cluster::{self, Namespaces, Nodes, watch_profile_objects},
     telemetry::Metrics,
     tls::{Authority, Certificates, Source, server_config},
-    verdict::{Baselines, ProfileTexts, Profiles},
+    verdict::{Baselines, ObjectTexts, ProfileTexts, Profiles},
 };
 
 /// Serve the admission webhook
@@ -172,12 +174,14 @@ impl Serve {
         let policy = config::load(self.config.as_deref())?;
         let registry_options = registries::options(&policy.registries)?;
         let mut tasks = JoinSet::new();
+        let objects = ObjectTexts::new(Arc::new(DirectoryIncludes::confined()));
         let (namespaces, nodes) = if self.standalone {
             (NamespaceModes::Standalone, Nodes::new(None))
         } else {
             let client = cluster::connect().await?;
             let namespaces = Namespaces::new(&[cluster::PROFILE_LABEL, cluster::WHITELIST_LABEL]);
             tasks.spawn(namespaces.clone().watch(client.clone()));
+            tasks.spawn(watch_profile_objects(client.clone(), objects.clone()));
             (
                 NamespaceModes::Watched(namespaces),
                 Nodes::new(Some(client)),
@@ -198,6 +202,7 @@ impl Serve {
         let gate = Arc::new(Gate {
             policy: ArcSwap::from_pointee(policy),
             profiles: ArcSwap::from_pointee(profiles),
+            objects,
             namespaces,
             nodes,
         });

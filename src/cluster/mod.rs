@@ -3,11 +3,13 @@
 mod namespaces;
 mod nodes;
 pub mod objects;
+mod profile_objects;
 
 use kube::{Client, Config};
 
 pub use namespaces::{Label, Namespaces};
 pub use nodes::{NoCluster, Nodes, NotListed, Since};
+pub use profile_objects::watch_profile_objects;
 
 /// The namespace label that sets the gate's mode.
 pub const PROFILE_LABEL: &str = "armorgate.dev/profile";

@@ -43,7 +43,9 @@ pub fn sentence(text: &str) -> String {
     quote_at_most(text, 300)
 }
 
-pub(super) fn quote_at_most(text: &str, most: usize) -> String {
+/// Somebody else's text made fit to show: on one line, cut after so many characters.
+#[must_use]
+pub fn quote_at_most(text: &str, most: usize) -> String {
     let mut shown = String::with_capacity(text.len().min(most));
     for (count, character) in text.chars().enumerate() {
         if count == most {

@@ -12,6 +12,7 @@ mod judge;
 mod kind;
 mod nodes;
 mod object;
+mod objects;
 mod path;
 mod policy;
 mod profiles;
@@ -27,6 +28,7 @@ pub use judge::{Doubt, Judgement, Reason, Standing, Subject, Verdict};
 pub use kind::Kind;
 pub use nodes::{NodeDefaults, NodeRuntime};
 pub use object::JsonObject;
+pub use objects::{Both, ObjectError, ObjectTexts};
 pub use path::{FieldPath, Segment};
 pub use policy::{
     Baselines, Exemption, Exemptions, Mode, Modes, OwnProfileRule, PartialRule, Policy,

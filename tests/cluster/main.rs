@@ -149,6 +149,10 @@ const TESTS: &[(&str, Test)] = &[
         nodes::permission,
     ),
     (
+        "profiles_may_be_objects_and_pods_are_judged_by_them",
+        mutation::profile_objects,
+    ),
+    (
         "pods_are_given_the_profiles_of_their_images_and_no_others",
         mutation::profiles_of_images,
     ),

@@ -133,3 +133,88 @@ fn read(cluster: &Cluster, name: &str) -> Result<Value> {
         .must(&["-n", NAMESPACE, "get", "pod", name, "-o", "json"])?;
     Ok(serde_json::from_str(&text)?)
 }
+
+pub(crate) fn profile_objects(cluster: &Cluster) -> Result<()> {
+    cluster.namespace("objects", None)?;
+    let object = |name: &str, text: &str| {
+        json!({
+            "apiVersion": "armorgate.dev/v1alpha1", "kind": "AppArmorProfile", "metadata": { "name": name },
+            "spec": { "text": text },
+        })
+        .to_string()
+    };
+    let apply = |manifest: &str| {
+        cluster
+            .plane
+            .kubectl_with(&["apply", "--server-side", "-f", "-"], manifest)
+    };
+    // What no node could load is refused at once, with its line; so is a text of another name.
+    for (text, expected) in [
+        (
+            "profile object-web {\n  /x{ r,\n}",
+            "spec.text: object-web:2: ",
+        ),
+        (
+            "profile web { }",
+            "declare one profile, `object-web`, as the object is called; there is `web`",
+        ),
+    ] {
+        let ran = apply(&object("object-web", text))?;
+        ensure!(!ran.ok && ran.stderr.contains(expected), "{ran:?}");
+    }
+    // A weak one is an object like any other: a pod that names it is refused.
+    cluster.plane.must_apply(&object(
+        "object-web",
+        "abi <abi/3.0>,\nprofile object-web { /x r, /proc/kcore r, }",
+    ))?;
+    let named = crate::pod(
+        "web",
+        r#"{"appArmorProfile":{"type":"Localhost","localhostProfile":"object-web"}}"#,
+    );
+    wait_until("refused for what it permits", 20, || {
+        let ran = cluster.create("objects", &named)?;
+        ensure!(!ran.ok, "{ran:?}");
+        Ok(ran.stderr.contains("may read /proc/kcore").then_some(()))
+    })?;
+    cluster.plane.must_apply(&object(
+        "object-web",
+        "abi <abi/3.0>,\nprofile object-web { /x r, }",
+    ))?;
+    wait_until("created", 20, || {
+        Ok(cluster.create("objects", &named)?.ok.then_some(()))
+    })?;
+    // Its definition holds a generated one to what it was made of.
+    let generated = |digest: &str, text: Option<&str>| {
+        let source = json!({ "image": "i", "digest": digest, "stage": "enforce" });
+        let spec = json!({ "source": source, "text": text });
+        json!({
+            "apiVersion": "armorgate.dev/v1alpha1", "kind": "AppArmorProfile", "metadata": { "name": "object-made" },
+            "spec": spec,
+        })
+        .to_string()
+    };
+    cluster.plane.must_apply(&generated("sha256:1", None))?;
+    let text = "profile object-made { }";
+    cluster
+        .plane
+        .must_apply(&generated("sha256:1", Some(text)))?;
+    for (manifest, expected) in [
+        (
+            generated("sha256:2", Some(text)),
+            "spec.source: what a generated profile",
+        ),
+        (
+            generated("sha256:1", Some("profile object-made { /x r, }")),
+            "spec.text: the text of a generated profile",
+        ),
+    ] {
+        let ran = apply(&manifest)?;
+        ensure!(!ran.ok && ran.stderr.contains(expected), "{ran:?}");
+    }
+    let table = cluster.plane.must(&["get", "aap"])?;
+    ensure!(
+        table.starts_with("NAME") && table.contains("RELATION") && table.contains("WITNESS"),
+        "{table}"
+    );
+    Ok(())
+}

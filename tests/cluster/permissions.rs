@@ -92,4 +92,4 @@ pub(crate) fn least_privilege(cluster: &Cluster) -> Result<()> {
 }
 
 /// What may be listed and watched.
-const WATCHED: [&str; 2] = ["namespaces", "nodes"];
+const WATCHED: [&str; 3] = ["namespaces", "nodes", "apparmorprofiles.armorgate.dev"];

@@ -14,10 +14,11 @@ use armorgate::{
         Gate, Mutator, NamespaceModes, RequestLimits, ServerLimits, Shutdown, runtime, serve,
         webhook_router,
     },
+    apparmor::include::NoIncludes,
     cluster::Nodes,
     image::registry::RegistryOptions,
     telemetry::Metrics,
-    verdict::{Policy, ProfileTexts, Profiles},
+    verdict::{ObjectTexts, Policy, ProfileTexts, Profiles},
 };
 
 use crate::support::{Answer, parse_answer, wait_until};
@@ -39,6 +40,7 @@ impl Small {
         let gate = Arc::new(Gate {
             policy: ArcSwap::from_pointee(Policy::default()),
             profiles: ArcSwap::from_pointee(profiles),
+            objects: ObjectTexts::new(Arc::new(NoIncludes)),
             namespaces: NamespaceModes::Standalone,
             nodes: Nodes::new(None),
         });
