@@ -5,7 +5,7 @@ use std::{rc::Rc, sync::Arc};
 use brush_parser::ast::{CaseClauseCommand, CompoundList, ForClauseCommand, IfClauseCommand};
 
 use super::{
-    pattern,
+    choice, pattern,
     read::Reader,
     state::{Content, State, Variable, Words},
     value::{Value, Values},
@@ -117,8 +117,17 @@ impl Reader<'_> {
             return;
         }
         let name: Rc<str> = Rc::from(clause.variable_name.as_str());
+        let chosen = choice::chosen(&name);
+        if chosen.is_some() {
+            values.insert(Value::known(""));
+        }
         self.repeat(state, |reader, state| {
             reader.assign(&name, Variable::scalar(values.iter().cloned()), state);
+            if let Some(chosen) = chosen {
+                let answer = Value::unknown("the answer to a `select`");
+                reader.assign(chosen, Variable::scalar(values.iter().cloned()), state);
+                reader.assign_values("REPLY", &Values::one(answer), state);
+            }
             reader.list(&clause.body.list, state);
         });
     }

@@ -11,6 +11,7 @@ mod assignment;
 mod branch;
 mod builtins;
 mod call;
+mod choice;
 mod command;
 mod control;
 mod decide;
