@@ -173,6 +173,7 @@ impl Reader<'_> {
                 if let [Value::Known(option), target, rest @ ..] = words
                     && &option[..] == b"-v"
                 {
+                    self.named(target, state);
                     let printed = super::output::printed(rest)
                         .unwrap_or_else(|| Value::unknown("what `printf` makes"));
                     self.assign_to(target, &Values::one(printed), state);
@@ -192,6 +193,16 @@ impl Reader<'_> {
             }
             "hash" if words.iter().any(|word| has_option(word, b'p')) => {
                 self.gap("a name that `hash -p` leads to another program".to_owned());
+            }
+            "[" | "test" => self.test_words(words, state),
+            "compgen"
+                if words.iter().any(|word| {
+                    [b'C', b'F', b'W']
+                        .into_iter()
+                        .any(|letter| has_option(word, letter))
+                }) =>
+            {
+                self.gap("what `compgen` runs".to_owned());
             }
             "let" => {
                 for word in words {
@@ -241,7 +252,7 @@ pub(super) fn absolute(path: &[u8], directory: &Value) -> Option<Vec<u8>> {
 }
 
 /// Whether a word holds a short option; a word that is not known may.
-fn has_option(word: &Value, letter: u8) -> bool {
+pub(super) fn has_option(word: &Value, letter: u8) -> bool {
     word.bytes().is_none_or(|word| {
         word.starts_with(b"-") && !word.starts_with(b"--") && word.contains(&letter)
     })

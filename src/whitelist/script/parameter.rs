@@ -9,7 +9,7 @@ use super::{
     text,
     value::{Value, Values, too_many},
     way::{List, Splitting, lists},
-    word::{Name, Operation, Parameter, Piece},
+    word::{self, Name, Operation, Parameter, Piece},
 };
 
 impl Reader<'_> {
@@ -104,6 +104,7 @@ impl Reader<'_> {
             Operation::Slice(pieces) => {
                 let positional = matches!(parameter.name, Name::All { .. });
                 let range = self.values(pieces, state);
+                self.number(&range, state);
                 let zero = (self.context.name.clone(), positional);
                 all.iter()
                     .map(|words| text::slice_words(words, &range, &zero))
@@ -212,6 +213,7 @@ impl Reader<'_> {
             }
             Operation::Slice(pieces) => {
                 let range = self.values(pieces, state);
+                self.number(&range, state);
                 values
                     .iter()
                     .map(|value| text::slice(value, &range))
@@ -242,7 +244,8 @@ impl Reader<'_> {
             Name::Element { name, index } => {
                 let position = index.parse::<usize>().ok();
                 // What stands in the index may run something.
-                self.word_values(index, state);
+                let values = self.word_values(index, state);
+                self.number(&values, state);
                 self.list_variable(name, state)
                     .iter()
                     .map(|words| match (position, words.as_slice()) {
@@ -263,6 +266,7 @@ impl Reader<'_> {
                 let names = self.variable(name, state);
                 let mut values = Values::default();
                 for target in names.iter() {
+                    self.named(target, state);
                     match target
                         .bytes()
                         .and_then(|name| std::str::from_utf8(name).ok())
@@ -270,6 +274,9 @@ impl Reader<'_> {
                         Some("") => values.insert(Value::known("")),
                         Some(target) => match target.parse::<usize>() {
                             Ok(number) => values.extend(positional(number, state).iter().cloned()),
+                            Err(_) if !word::is_name(target) => values.insert(Value::unknown(
+                                format!("the variable that `{name}` names"),
+                            )),
                             Err(_) => values.extend(self.variable(target, state).iter().cloned()),
                         },
                         None => values
@@ -278,6 +285,7 @@ impl Reader<'_> {
                 }
                 values
             }
+            Name::Keys(name) => Values::one(Value::unknown(format!("the indices of `{name}`"))),
             Name::All { .. } | Name::AllOf { .. } | Name::Special => Values::one(Value::number()),
         }
     }

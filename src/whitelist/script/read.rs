@@ -65,6 +65,8 @@ pub(super) struct Reader<'a> {
     /// Names that go to what is started, and all values that each name had.
     pub(super) exported: BTreeSet<Rc<str>>,
     pub(super) exports_all: bool,
+    /// Variables to which values are assigned as numbers, or as names of others.
+    pub(super) numbers: BTreeSet<Rc<str>>,
     pub(super) ever: BTreeMap<Rc<str>, Values>,
     /// What a `read` reads where it stands behind a pipe from `find` or `ls`.
     pub(super) input: Option<FilePattern>,
@@ -109,6 +111,7 @@ impl<'a> Reader<'a> {
             traps: Vec::new(),
             exported: BTreeSet::new(),
             exports_all: false,
+            numbers: BTreeSet::new(),
             ever: BTreeMap::new(),
             input: None,
             no_file_names: false,

@@ -6,7 +6,7 @@
 
 use brush_parser::ast::{
     AndOr, AndOrList, BinaryPredicate, Command, CompoundCommand, CompoundList, ExtendedTestExpr,
-    Pipeline, Program, SeparatorOperator,
+    Pipeline, Program, SeparatorOperator, UnaryPredicate,
 };
 
 use super::{SiteKind, read::Reader, state::State, word};
@@ -167,8 +167,13 @@ impl Reader<'_> {
             ExtendedTestExpr::Not(inner) | ExtendedTestExpr::Parenthesized(inner) => {
                 reader.test(inner, state);
             }
-            ExtendedTestExpr::UnaryTest(_, word) => {
-                reader.word_values(&word.value, state);
+            ExtendedTestExpr::UnaryTest(predicate, word) => {
+                let values = reader.word_values(&word.value, state);
+                if matches!(predicate, UnaryPredicate::ShellVariableIsSetAndAssigned) {
+                    for name in values.iter() {
+                        reader.named(name, state);
+                    }
+                }
             }
             ExtendedTestExpr::BinaryTest(predicate, one, other) => {
                 let one = reader.word_values(&one.value, state);

@@ -50,6 +50,8 @@ pub(super) enum Name {
     Element { name: String, index: String },
     /// `${!name}`
     Indirect(String),
+    /// `${!name[@]}`: its indices, which may be any texts; and `${!name[index]}`, which is not followed.
+    Keys(String),
     /// `$name`
     Named(String),
     /// `$1`

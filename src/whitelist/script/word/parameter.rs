@@ -27,6 +27,7 @@ impl Scanner<'_> {
             match self.name()? {
                 Name::Named(_) if self.eat("*") || self.eat("@") => Name::Special,
                 Name::Named(name) => Name::Indirect(name),
+                Name::AllOf { name, .. } | Name::Element { name, .. } => Name::Keys(name),
                 _ => Name::Special,
             }
         } else {
