@@ -23,6 +23,14 @@ impl Closure<'_> {
     /// A shell with its arguments: a text, a file, or whatever it is given.
     pub(super) fn shell(&mut self, dialect: Dialect, arguments: &[Value], task: &Task) {
         let call = shell_call(arguments);
+        if call
+            .options
+            .iter()
+            .any(|option| option.bytes().is_none_or(|option| option == b"lastpipe"))
+        {
+            let what = "variables that the end of a pipe sets, by `lastpipe`";
+            self.gap(GapKind::Dynamic, what.to_owned(), &task.origin);
+        }
         if call.is_login
             && let Ok(profile) = self.files.resolve(b"/etc/profile")
             && let Source::Text(script) = Files::text_of(&profile)

@@ -9,7 +9,7 @@ use brush_parser::ast::{
     Pipeline, Program, SeparatorOperator, UnaryPredicate,
 };
 
-use super::{SiteKind, read::Reader, state::State, word};
+use super::{Dialect, SiteKind, read::Reader, state::State, word};
 
 impl Reader<'_> {
     /// Walks a program one level deeper, if there is one left.
@@ -91,6 +91,10 @@ impl Reader<'_> {
         for (index, command) in pipeline.seq.iter().enumerate() {
             let mut own = state.clone();
             self.command(command, &mut own);
+            // ksh runs the last command of a pipe itself, others of its like do not.
+            if index + 1 == pipeline.seq.len() && self.context.dialect == Dialect::Korn {
+                self.join(state, &own);
+            }
             if index == 0 {
                 self.input = self.listed_files(command, &mut state.clone());
             }
