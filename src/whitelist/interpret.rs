@@ -162,6 +162,7 @@ impl Closure<'_> {
                 arguments,
                 environment: Arc::clone(&task.environment),
                 directory: task.directory.clone(),
+                input: task.input.clone(),
                 files: &self.files,
                 steps: self.steps,
             },
@@ -207,6 +208,7 @@ impl Closure<'_> {
             self.push(Task {
                 words: site.words,
                 directory: site.directory,
+                input: site.input,
                 environment: Arc::clone(&environment),
                 origin: Origin {
                     place: place(&site.place),

@@ -50,6 +50,7 @@ impl<'a> Closure<'a> {
             },
             words: task.words.get(1..).unwrap_or_default().to_vec(),
             directory: task.directory.clone(),
+            input: task.input.clone(),
             environment: self.environment_number(&task.environment),
         };
         if !self.seen.insert(key) {

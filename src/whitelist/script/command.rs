@@ -19,6 +19,21 @@ use super::{
 
 impl Reader<'_> {
     pub(super) fn simple(&mut self, command: &SimpleCommand, state: &mut State) {
+        let outer = self.stdin.clone();
+        self.simple_with_input(command, state);
+        let is_exec = command
+            .word_or_name
+            .as_ref()
+            .is_some_and(|name| name.value == "exec");
+        // `exec < file` leads the input of what follows elsewhere.
+        if is_exec && self.stdin != outer {
+            self.stdin = Some(Value::unknown("what an `exec` leads there"));
+        } else {
+            self.stdin = outer;
+        }
+    }
+
+    fn simple_with_input(&mut self, command: &SimpleCommand, state: &mut State) {
         if let Some(word) = &command.word_or_name {
             self.at_word(word);
         }

@@ -73,6 +73,8 @@ pub(crate) struct Context<'a> {
     pub(crate) environment: Arc<Environment>,
     /// The working directory.
     pub(crate) directory: Value,
+    /// What stands on its input; none for what the container is given.
+    pub(crate) input: Option<Value>,
     /// Where sourced files are.
     pub(crate) files: &'a (dyn Files + Sync),
     /// How many steps may be taken, at most [`MAX_STEPS`].
@@ -129,6 +131,8 @@ pub(crate) struct Site {
     pub(crate) words: Vec<Value>,
     /// Where it runs.
     pub(crate) directory: Value,
+    /// What stands on its input; none for what the container is given.
+    pub(crate) input: Option<Value>,
 }
 
 /// How a command comes to run.

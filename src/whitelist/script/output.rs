@@ -16,6 +16,23 @@ use super::{
 };
 
 impl Reader<'_> {
+    /// What a command gives to the next one of its pipe.
+    pub(super) fn piped(&mut self, command: &Command, state: &mut State) -> Value {
+        let shown: String = command.to_string().chars().take(60).collect();
+        let shown = shown.lines().next().unwrap_or_default();
+        let unknown = || Value::unknown(format!("the output of `{shown}`"));
+        let Some(ways) = self.words_of(command, state) else {
+            return unknown();
+        };
+        let [words] = ways.as_slice() else {
+            return unknown();
+        };
+        match self.output(words, state).as_slice() {
+            [Some(value)] => value.clone(),
+            _ => unknown(),
+        }
+    }
+
     /// Walks a substitution, and tells what it may give.
     pub(super) fn substitution(&mut self, text: &str, line: usize, state: &mut State) -> Values {
         let first_line = self.line.saturating_sub(1) + line;

@@ -68,6 +68,8 @@ pub(super) struct Reader<'a> {
     /// Variables to which values are assigned as numbers, or as names of others.
     pub(super) numbers: BTreeSet<Rc<str>>,
     pub(super) ever: BTreeMap<Rc<str>, Values>,
+    /// What stands on the input of a command; none for what the container is given.
+    pub(super) stdin: Option<Value>,
     /// What a `read` reads where it stands behind a pipe from `find` or `ls`.
     pub(super) input: Option<FilePattern>,
     /// Set by `set -f`: wildcards are themselves.
@@ -113,6 +115,7 @@ impl<'a> Reader<'a> {
             exports_all: false,
             numbers: BTreeSet::new(),
             ever: BTreeMap::new(),
+            stdin: context.input.clone(),
             input: None,
             no_file_names: false,
             loops: Vec::new(),
@@ -236,6 +239,7 @@ impl<'a> Reader<'a> {
             function: self.frames.last().map(|frame| frame.name.to_string()),
             words,
             directory,
+            input: self.stdin.clone(),
         };
         if self.site_set.insert(site.clone()) {
             self.reading.sites.push(site);

@@ -87,7 +87,7 @@ impl Reader<'_> {
             self.command(command, state);
             return;
         }
-        let outer = self.input.take();
+        let outer = (self.input.take(), self.stdin.clone());
         for (index, command) in pipeline.seq.iter().enumerate() {
             let mut own = state.clone();
             self.command(command, &mut own);
@@ -98,8 +98,9 @@ impl Reader<'_> {
             if index == 0 {
                 self.input = self.listed_files(command, &mut state.clone());
             }
+            self.stdin = Some(self.piped(command, &mut state.clone()));
         }
-        self.input = outer;
+        (self.input, self.stdin) = outer;
     }
 
     fn command(&mut self, command: &Command, state: &mut State) {
@@ -110,13 +111,17 @@ impl Reader<'_> {
         self.deeper(|reader| match command {
             Command::Simple(simple) => reader.simple(simple, state),
             Command::Compound(compound, redirects) => {
+                let outer = reader.stdin.clone();
                 reader.redirects(redirects.as_ref(), state);
                 reader.compound(compound, state);
+                reader.stdin = outer;
             }
             Command::Function(function) => reader.define(function, state),
             Command::ExtendedTest(test, redirects) => {
                 reader.at(&test.loc);
+                let outer = reader.stdin.clone();
                 reader.redirects(redirects.as_ref(), state);
+                reader.stdin = outer;
                 reader.test(&test.expr, state);
             }
         });
