@@ -4,6 +4,7 @@ use super::script::{Value, Why};
 
 /// How a shell is called.
 pub(super) struct Call {
+    pub(super) is_interactive: bool,
     pub(super) is_login: bool,
     /// Names of options that are switched on: of `-o` and bash's `-O`.
     pub(super) options: Vec<Value>,
@@ -20,7 +21,7 @@ pub(super) enum Reads {
 
 /// Reads the options of a shell: sh(1), bash(1).
 pub(super) fn shell_call(arguments: &[Value]) -> Call {
-    let (mut is_login, mut has_text) = (false, false);
+    let (mut is_interactive, mut is_login, mut has_text) = (false, false, false);
     let mut options = Vec::new();
     let mut rest = arguments;
     while let [Value::Known(option), behind @ ..] = rest {
@@ -37,6 +38,7 @@ pub(super) fn shell_call(arguments: &[Value]) -> Call {
             "--rcfile" | "--init-file" => rest = behind.get(1..).unwrap_or_default(),
             option if option.starts_with("--") => rest = behind,
             option if option.len() > 1 && option.starts_with(['-', '+']) => {
+                is_interactive |= option.starts_with('-') && option.contains('i');
                 is_login |= option.contains('l');
                 has_text |= option.starts_with('-') && option.contains('c');
                 // `-o pipefail`, `-euxo pipefail`: each `o` takes a word.
@@ -64,6 +66,7 @@ pub(super) fn shell_call(arguments: &[Value]) -> Call {
         [first, others @ ..] => Reads::File(first.clone(), others.to_vec()),
     };
     Call {
+        is_interactive,
         is_login,
         options,
         reads,

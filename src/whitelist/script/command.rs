@@ -264,6 +264,19 @@ impl Reader<'_> {
             {
                 self.gap("variables that the end of a pipe sets, by `lastpipe`".to_owned());
             }
+            "shopt"
+                if words
+                    .iter()
+                    .any(|word| word.bytes().is_none_or(|word| word == b"nocasematch")) =>
+            {
+                self.ignores_case = true;
+            }
+            "fc" if words
+                .iter()
+                .any(|word| has_option(word, b'e') || has_option(word, b's')) =>
+            {
+                self.gap("a command of the history that `fc` runs".to_owned());
+            }
             "enable" if !words.is_empty() => {
                 self.gap("a builtin that is switched on or off".to_owned());
             }

@@ -128,7 +128,13 @@ impl Reader<'_> {
         ways.into_iter()
             .map(|way| match (way.words.as_slice(), way.open) {
                 ([], None) => Some(Arc::from([])),
-                ([], Some(open)) if open.special.is_none() && !open.has_numbers => {
+                ([], Some(open))
+                    if open.special.is_none()
+                        && !open.has_numbers
+                        && !pattern::is_extended(&open.pattern)
+                        && !(self.ignores_case
+                            && open.pattern.iter().any(u8::is_ascii_alphabetic)) =>
+                {
                     Some(Arc::from(open.pattern))
                 }
                 _ => None,
@@ -221,8 +227,12 @@ impl Reader<'_> {
 
     /// A finished word: a path with wildcards stands for files.
     fn file_names(&self, open: Open, state: &State) -> Value {
-        if open.special.is_some() || open.has_numbers || !open.has_wildcards || self.no_file_names {
+        if open.special.is_some() || open.has_numbers || !open.has_wildcards {
             return open.into_value();
+        }
+        // Whether it holds here, or only in a subshell or function, is not followed.
+        if self.no_file_names {
+            return Value::unknown("a word with wildcards where `set -f` may hold");
         }
         let path = if open.pattern.first() == Some(&b'/') {
             open.pattern

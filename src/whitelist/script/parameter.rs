@@ -222,7 +222,13 @@ impl Reader<'_> {
             Operation::Transform(pieces) => {
                 self.scan(pieces, state);
                 // `@P` expands the value as a prompt, substitutions in it as well.
-                if values.known().any(runs_commands) {
+                let expands =
+                    matches!(pieces.first(), Some(Piece::Literal { text, .. }) if text == "P");
+                if expands
+                    && values
+                        .iter()
+                        .any(|value| value.script().is_none_or(runs_commands))
+                {
                     self.gap("commands in a value that `${…@…}` may run".to_owned());
                 }
                 values.iter().map(Value::blurred).collect()

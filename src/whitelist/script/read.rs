@@ -17,7 +17,7 @@ use brush_parser::{
 use super::{
     Context, Dialect, Environment, Gap, GapKind, Line, MAX_STEPS, Reading, Site, SiteKind, Sourced,
     parse::{self, NotParsed},
-    state::{State, Variable, Words},
+    state::{Content, State, Variable, Words},
     value::{FilePattern, Value, Values},
 };
 
@@ -72,8 +72,10 @@ pub(super) struct Reader<'a> {
     pub(super) stdin: Option<Value>,
     /// What a `read` reads where it stands behind a pipe from `find` or `ls`.
     pub(super) input: Option<FilePattern>,
-    /// Set by `set -f`: wildcards are themselves.
+    /// Set by `set -f`: wildcards may be themselves.
     pub(super) no_file_names: bool,
+    /// Set by `shopt -s nocasematch`: letters in patterns may match others.
+    pub(super) ignores_case: bool,
     pub(super) loops: Vec<Vec<State>>,
     /// The files that tests on the way to this place found.
     pub(super) guards: Vec<Vec<u8>>,
@@ -118,6 +120,7 @@ impl<'a> Reader<'a> {
             stdin: context.input.clone(),
             input: None,
             no_file_names: false,
+            ignores_case: false,
             loops: Vec::new(),
             guards: Vec::new(),
             parsed: HashMap::new(),
@@ -304,9 +307,20 @@ impl<'a> Reader<'a> {
         self.depth -= 1;
     }
 
-    /// Traps run while the script does, mostly at its end: with what is known then.
+    /// Traps run while the script does, or at its end: with all that each variable holds at any time.
     fn run_traps(&mut self, state: &mut State) {
         state.unreachable = false;
+        if self.traps.is_empty() {
+            return;
+        }
+        let variables = Rc::make_mut(&mut state.variables);
+        for (name, values) in &self.ever {
+            let unset = || Rc::new(Variable::scalar(self.unset(name).iter().cloned()));
+            let variable = Rc::make_mut(variables.entry(Rc::clone(name)).or_insert_with(unset));
+            for value in values.iter() {
+                variable.add(Content::Scalar(value.clone()));
+            }
+        }
         for trap in std::mem::take(&mut self.traps) {
             self.file = Arc::clone(&trap.place.file);
             self.line = trap.place.line;

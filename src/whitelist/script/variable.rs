@@ -13,37 +13,61 @@ use super::{
 
 /// Variables that the shell or the runtime sets, so that they are not empty although nobody assigned them.
 const SET_BY_OTHERS: &[&str] = &[
+    "BASH",
+    "BASHOPTS",
     "BASHPID",
+    "BASH_ALIASES",
+    "BASH_ARGC",
+    "BASH_ARGV",
+    "BASH_ARGV0",
+    "BASH_CMDS",
     "BASH_COMMAND",
+    "BASH_COMPAT",
+    "BASH_EXECUTION_STRING",
+    "BASH_LINENO",
+    "BASH_LOADABLES_PATH",
+    "BASH_REMATCH",
+    "BASH_SUBSHELL",
     "BASH_VERSINFO",
     "BASH_VERSION",
+    "COLUMNS",
+    "COPROC",
     "DIRSTACK",
     "EPOCHREALTIME",
     "EPOCHSECONDS",
     "EUID",
     "FUNCNAME",
     "GROUPS",
+    "HISTCMD",
+    "HISTFILE",
     "HOME",
     "HOSTNAME",
     "HOSTTYPE",
     "LINENO",
+    "LINES",
     "LOGNAME",
     "MACHTYPE",
     "OLDPWD",
     "OPTARG",
+    "OPTERR",
     "OPTIND",
     "OSTYPE",
     "PATH",
     "PIPESTATUS",
     "PPID",
+    "PS1",
+    "PS2",
     "RANDOM",
     "REPLY",
     "SECONDS",
     "SHELL",
+    "SHELLOPTS",
     "SHLVL",
+    "SRANDOM",
     "TERM",
     "UID",
     "USER",
+    "_",
 ];
 
 impl Reader<'_> {
@@ -104,6 +128,10 @@ impl Reader<'_> {
     }
 
     pub(super) fn script_name(&self) -> Value {
+        // bash: `$0` is then what was assigned.
+        if self.ever.contains_key("BASH_ARGV0") {
+            return Value::unknown("the variable `BASH_ARGV0`");
+        }
         self.context.name.clone()
     }
 

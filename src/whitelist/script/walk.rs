@@ -9,7 +9,13 @@ use brush_parser::ast::{
     Pipeline, Program, SeparatorOperator, UnaryPredicate,
 };
 
-use super::{Dialect, SiteKind, read::Reader, state::State, word};
+use super::{
+    Dialect, SiteKind,
+    read::Reader,
+    state::{State, Variable},
+    value::{Value, Why},
+    word,
+};
 
 impl Reader<'_> {
     /// Walks a program one level deeper, if there is one left.
@@ -161,6 +167,15 @@ impl Reader<'_> {
                 });
             }
             CompoundCommand::Coprocess(coprocess) => {
+                // The descriptors of its pipes.
+                let name = coprocess
+                    .name
+                    .as_ref()
+                    .map_or("COPROC", |name| &*name.value);
+                if word::is_name(name) {
+                    let why = Why::new("the descriptors of a `coproc`");
+                    self.assign(name, Variable::list(vec![Value::Rest(why)]), state);
+                }
                 let mut inner = state.clone();
                 self.command(&coprocess.body, &mut inner);
             }

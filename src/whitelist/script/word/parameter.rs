@@ -125,12 +125,18 @@ impl Scanner<'_> {
             },
             b'/' => {
                 let all = doubled(self);
-                let pattern = self.pieces(Within::Search)?;
+                let is_anchored = !all && matches!(self.peek(), Some(b'#' | b'%'));
+                let mut pattern = self.pieces(Within::Search)?;
                 let replacement = if self.eat("/") {
                     self.pieces(word)?
                 } else {
                     Vec::new()
                 };
+                // At the start or the end only: not followed.
+                if is_anchored {
+                    pattern.extend(replacement);
+                    return Ok(Operation::Transform(pattern));
+                }
                 Operation::Replace {
                     all,
                     pattern,
