@@ -291,6 +291,17 @@ impl Reader<'_> {
                 }
                 values
             }
+            Name::Count => {
+                let counts = state.positional.iter().map(|words| {
+                    let is_known = !words.iter().any(|word| matches!(word, Value::Rest(_)));
+                    if is_known {
+                        Value::known(words.len().to_string())
+                    } else {
+                        Value::number()
+                    }
+                });
+                counts.collect()
+            }
             Name::Keys(name) => Values::one(Value::unknown(format!("the indices of `{name}`"))),
             Name::All { .. } | Name::AllOf { .. } | Name::Special => Values::one(Value::number()),
         }

@@ -46,6 +46,8 @@ pub(super) enum Name {
     All { joined: bool },
     /// `${name[@]}`, `${name[*]}`
     AllOf { name: String, joined: bool },
+    /// `$#`
+    Count,
     /// `${name[index]}`
     Element { name: String, index: String },
     /// `${!name}`
@@ -58,7 +60,7 @@ pub(super) enum Name {
     Positional(usize),
     /// `$0`
     Script,
-    /// `$?`, `$$`, `$#`, `$!`, `$-`, `${!prefix*}`: a number or a list of names.
+    /// `$?`, `$$`, `$!`, `$-`, `${!prefix*}`: a number or a list of names.
     Special,
 }
 
