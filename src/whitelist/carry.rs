@@ -16,7 +16,7 @@ use super::{
 impl<'a> Closure<'a> {
     /// The commands in the arguments of a wrapper.
     pub(super) fn wrapped(&mut self, tool: &[u8], arguments: &[Value], task: &Task) {
-        for inner in wrappers::inner(tool, arguments) {
+        for inner in wrappers::inner(tool, arguments, task.input.as_ref()) {
             self.carried(tool, inner, task);
         }
         self.puts(tool, arguments, task);
@@ -46,6 +46,7 @@ impl<'a> Closure<'a> {
             words,
             directory: task.directory.clone(),
             environment: Arc::clone(&environment),
+            input: task.input.clone(),
             origin: origin.clone(),
             how: How::Child(None),
         };
@@ -111,6 +112,7 @@ impl<'a> Closure<'a> {
                     words: vec![word],
                     directory: task.directory.clone(),
                     environment: Arc::clone(&task.environment),
+                    input: None,
                     origin: origin.clone(),
                     how: How::Perhaps,
                 });

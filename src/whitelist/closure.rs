@@ -59,6 +59,7 @@ pub(super) struct Key {
     pub(super) how: How,
     pub(super) words: Vec<Value>,
     pub(super) directory: Value,
+    pub(super) input: Option<Value>,
     pub(super) environment: usize,
 }
 
@@ -68,6 +69,8 @@ pub(super) struct Task {
     pub(super) words: Vec<Value>,
     pub(super) directory: Value,
     pub(super) environment: Arc<Environment>,
+    /// What stands on its input; none for what the container is given.
+    pub(super) input: Option<Value>,
     pub(super) origin: Origin,
     pub(super) how: How,
 }
@@ -137,6 +140,7 @@ impl<'a> Closure<'a> {
             words: start.words.clone(),
             directory: self.directory.clone(),
             environment: Arc::clone(&self.environment),
+            input: None,
             origin,
             how: How::First(start.kind),
         });

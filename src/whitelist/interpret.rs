@@ -23,6 +23,18 @@ impl Closure<'_> {
     /// A shell with its arguments: a text, a file, or whatever it is given.
     pub(super) fn shell(&mut self, dialect: Dialect, arguments: &[Value], task: &Task) {
         let call = shell_call(arguments);
+        if call
+            .options
+            .iter()
+            .any(|option| option.bytes().is_none_or(|option| option == b"lastpipe"))
+        {
+            let what = "variables that the end of a pipe sets, by `lastpipe`";
+            self.gap(GapKind::Dynamic, what.to_owned(), &task.origin);
+        }
+        if call.is_interactive {
+            let what = "an interactive shell reads files and variables that are not looked at";
+            self.gap(GapKind::Unread, what.to_owned(), &task.origin);
+        }
         if call.is_login
             && let Ok(profile) = self.files.resolve(b"/etc/profile")
             && let Source::Text(script) = Files::text_of(&profile)
@@ -38,25 +50,15 @@ impl Closure<'_> {
             );
         }
         match call.reads {
-            Reads::Input => self.input(task),
-            Reads::Text(value, name, arguments) => match value {
-                Value::Known(script) | Value::Numbered(script) => {
-                    let (file, line) = match &task.origin.place {
-                        Some(place) => (
-                            place.file.clone().into_bytes(),
-                            place.line.saturating_sub(1),
-                        ),
-                        None => (b"sh -c".to_vec(), 0),
-                    };
-                    self.read(&file, line, &script, dialect, name, arguments, task);
+            Reads::Input => match task.input.clone() {
+                Some(text @ (Value::Known(_) | Value::Numbered(_))) => {
+                    self.shell_text(dialect, text, Value::known("sh"), Vec::new(), task);
                 }
-                value => {
-                    if let Some(why) = value.why() {
-                        let what = format!("a shell runs a text that is not known: {why}");
-                        self.gap(GapKind::Dynamic, what, &task.origin);
-                    }
-                }
+                Some(_) | None => self.input(task),
             },
+            Reads::Text(value, name, arguments) => {
+                self.shell_text(dialect, value, name, arguments, task);
+            }
             Reads::File(Value::Known(name), arguments) => {
                 let path = absolute(&name, &task.directory);
                 let found = path.as_deref().map(|path| self.files.resolve(path));
@@ -89,6 +91,35 @@ impl Closure<'_> {
                 }
                 if let Some(why) = value.why() {
                     let what = format!("a shell reads a script whose name is not known: {why}");
+                    self.gap(GapKind::Dynamic, what, &task.origin);
+                }
+            }
+        }
+    }
+
+    /// A text that a shell is given, as an argument or on its input.
+    fn shell_text(
+        &mut self,
+        dialect: Dialect,
+        value: Value,
+        name: Value,
+        arguments: Vec<Value>,
+        task: &Task,
+    ) {
+        match value {
+            Value::Known(script) | Value::Numbered(script) => {
+                let (file, line) = match &task.origin.place {
+                    Some(place) => (
+                        place.file.clone().into_bytes(),
+                        place.line.saturating_sub(1),
+                    ),
+                    None => (b"sh -c".to_vec(), 0),
+                };
+                self.read(&file, line, &script, dialect, name, arguments, task);
+            }
+            value => {
+                if let Some(why) = value.why() {
+                    let what = format!("a shell runs a text that is not known: {why}");
                     self.gap(GapKind::Dynamic, what, &task.origin);
                 }
             }
@@ -154,6 +185,7 @@ impl Closure<'_> {
                 arguments,
                 environment: Arc::clone(&task.environment),
                 directory: task.directory.clone(),
+                input: task.input.clone(),
                 files: &self.files,
                 steps: self.steps,
             },
@@ -199,6 +231,7 @@ impl Closure<'_> {
             self.push(Task {
                 words: site.words,
                 directory: site.directory,
+                input: site.input,
                 environment: Arc::clone(&environment),
                 origin: Origin {
                     place: place(&site.place),

@@ -43,11 +43,14 @@ impl<'a> Closure<'a> {
             invoked: invoked_name.to_vec(),
             how: match task.how {
                 // Of shells only bash makes a difference, to texts without `#!`.
-                How::Child(Some(Dialect::Busybox | Dialect::Posix)) => How::Child(None),
+                How::Child(Some(Dialect::Busybox | Dialect::Korn | Dialect::Posix)) => {
+                    How::Child(None)
+                }
                 how => how,
             },
             words: task.words.get(1..).unwrap_or_default().to_vec(),
             directory: task.directory.clone(),
+            input: task.input.clone(),
             environment: self.environment_number(&task.environment),
         };
         if !self.seen.insert(key) {

@@ -4,7 +4,10 @@ use super::script::{Value, Why};
 
 /// How a shell is called.
 pub(super) struct Call {
+    pub(super) is_interactive: bool,
     pub(super) is_login: bool,
+    /// Names of options that are switched on: of `-o` and bash's `-O`.
+    pub(super) options: Vec<Value>,
     pub(super) reads: Reads,
 }
 
@@ -18,7 +21,8 @@ pub(super) enum Reads {
 
 /// Reads the options of a shell: sh(1), bash(1).
 pub(super) fn shell_call(arguments: &[Value]) -> Call {
-    let (mut is_login, mut has_text) = (false, false);
+    let (mut is_interactive, mut is_login, mut has_text) = (false, false, false);
+    let mut options = Vec::new();
     let mut rest = arguments;
     while let [Value::Known(option), behind @ ..] = rest {
         let option = String::from_utf8_lossy(option);
@@ -34,10 +38,12 @@ pub(super) fn shell_call(arguments: &[Value]) -> Call {
             "--rcfile" | "--init-file" => rest = behind.get(1..).unwrap_or_default(),
             option if option.starts_with("--") => rest = behind,
             option if option.len() > 1 && option.starts_with(['-', '+']) => {
+                is_interactive |= option.starts_with('-') && option.contains('i');
                 is_login |= option.contains('l');
                 has_text |= option.starts_with('-') && option.contains('c');
                 // `-o pipefail`, `-euxo pipefail`: each `o` takes a word.
                 let names = option.matches(['o', 'O']).count();
+                options.extend(behind.iter().take(names).cloned());
                 rest = behind.get(names..).unwrap_or_default();
             }
             _ => break,
@@ -59,7 +65,12 @@ pub(super) fn shell_call(arguments: &[Value]) -> Call {
         }
         [first, others @ ..] => Reads::File(first.clone(), others.to_vec()),
     };
-    Call { is_login, reads }
+    Call {
+        is_interactive,
+        is_login,
+        options,
+        reads,
+    }
 }
 
 /// The program and the one argument of a `#!` line, as `fs/binfmt_script.c` reads them from the first 256 bytes.

@@ -5,7 +5,7 @@ use brush_parser::ast::{Assignment, AssignmentName, AssignmentValue};
 use super::{
     read::Reader,
     state::{Content, State, Variable, Words, add_list},
-    value::{MAX_BYTES, Value, Values, Why, too_long},
+    value::{MAX_BYTES, Value, Values, too_long},
 };
 
 impl Reader<'_> {
@@ -31,7 +31,8 @@ impl Reader<'_> {
                 };
                 for (key, element) in elements {
                     if let Some(key) = key {
-                        self.word_values(&key.value, state);
+                        let index = self.word_values(&key.value, state);
+                        self.number(&index, state);
                     }
                     let ways = self.word_ways(&element.value, state);
                     let mut next = Vec::new();
@@ -51,12 +52,12 @@ impl Reader<'_> {
                 self.assign(name, variable, state);
             }
             (AssignmentName::ArrayElementName(name, index), value) => {
-                self.word_values(index, state);
+                let index = self.word_values(index, state);
+                self.number(&index, state);
                 if let AssignmentValue::Scalar(word) = value {
                     self.word_values(&word.value, state);
                 }
-                let why = Why::new(format!("an element of `{name}`"));
-                self.assign(name, Variable::list(vec![Value::Rest(why)]), state);
+                self.assign_element(name, state);
             }
         }
     }

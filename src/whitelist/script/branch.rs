@@ -2,10 +2,13 @@
 
 use std::{rc::Rc, sync::Arc};
 
-use brush_parser::ast::{CaseClauseCommand, CompoundList, ForClauseCommand, IfClauseCommand};
+use brush_parser::ast::{
+    CaseClauseCommand, CaseItem, CaseItemPostAction, CompoundList, ForClauseCommand,
+    IfClauseCommand,
+};
 
 use super::{
-    pattern,
+    choice, pattern,
     read::Reader,
     state::{Content, State, Variable, Words},
     value::{Value, Values},
@@ -72,6 +75,10 @@ impl Reader<'_> {
         let known: Option<Vec<&[u8]>> = values.iter().map(Value::bytes).collect();
         let subject = variable_of(&clause.value.value);
         let mut ends = Ends::new(state);
+        // `;&` goes on in the next one, `;;&` looks at the patterns of the others: then more than one may be taken.
+        let goes_on = |case: &CaseItem| !matches!(case.post_action, CaseItemPostAction::ExitCase);
+        let any_goes_on = clause.cases.iter().any(goes_on);
+        let mut fallen: Option<State> = None;
         for case in &clause.cases {
             let mut patterns = Vec::new();
             for pattern in &case.patterns {
@@ -82,11 +89,19 @@ impl Reader<'_> {
             if let (Some(subject), Some(patterns)) = (&subject, &patterns) {
                 narrow(subject, patterns, &mut taken);
             }
+            if let Some(before) = fallen.take() {
+                self.join(&mut taken, &before);
+            }
             if let Some(list) = &case.cmd {
                 self.list(list, &mut taken);
             }
-            let verdict = matched(known.as_deref(), patterns.as_deref());
+            let verdict = matched(known.as_deref(), patterns.as_deref()).filter(|_| !any_goes_on);
             self.end(&mut ends, &taken, verdict);
+            match case.post_action {
+                CaseItemPostAction::ExitCase => {}
+                CaseItemPostAction::UnconditionallyExecuteNextCaseItem => fallen = Some(taken),
+                CaseItemPostAction::ContinueEvaluatingCases => self.join(state, &taken),
+            }
         }
         // None of the patterns matches.
         self.end(&mut ends, state, None);
@@ -117,8 +132,17 @@ impl Reader<'_> {
             return;
         }
         let name: Rc<str> = Rc::from(clause.variable_name.as_str());
+        let chosen = choice::chosen(&name);
+        if chosen.is_some() {
+            values.insert(Value::known(""));
+        }
         self.repeat(state, |reader, state| {
             reader.assign(&name, Variable::scalar(values.iter().cloned()), state);
+            if let Some(chosen) = chosen {
+                let answer = Value::unknown("the answer to a `select`");
+                reader.assign(chosen, Variable::scalar(values.iter().cloned()), state);
+                reader.assign_values("REPLY", &Values::one(answer), state);
+            }
             reader.list(&clause.body.list, state);
         });
     }

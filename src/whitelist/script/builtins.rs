@@ -10,6 +10,8 @@ pub(crate) enum Dialect {
     Bash,
     /// busybox ash
     Busybox,
+    /// ksh and its like
+    Korn,
     /// dash, and what is not known better: POSIX and little else
     Posix,
 }
@@ -20,10 +22,8 @@ impl Dialect {
         Some(match file_name {
             b"bash" | b"rbash" => Self::Bash,
             b"busybox" | b"ash" => Self::Busybox,
-            // ksh and its like know what dash does; what they know beyond starts no programs.
-            b"dash" | b"sh" | b"ksh" | b"ksh93" | b"mksh" | b"lksh" | b"yash" | b"posh" => {
-                Self::Posix
-            }
+            b"ksh" | b"ksh93" | b"mksh" | b"lksh" | b"yash" => Self::Korn,
+            b"dash" | b"sh" | b"posh" => Self::Posix,
             _ => return None,
         })
     }
@@ -34,7 +34,8 @@ impl Dialect {
             || match self {
                 Self::Bash => BASH.contains(&name),
                 Self::Busybox => BUSYBOX.contains(&name),
-                Self::Posix => DASH.contains(&name),
+                // Those of ksh know what dash does; what each of them knows beyond starts no programs.
+                Self::Korn | Self::Posix => DASH.contains(&name),
             }
     }
 }

@@ -92,10 +92,12 @@ impl Reader<'_> {
         self.first_line = function.line;
         self.file = Arc::clone(&function.file);
         let body = Rc::clone(&function.body);
+        let stdin = self.stdin.clone();
         self.deeper(|reader| {
             reader.redirects(body.1.as_ref(), state);
             reader.compound(&body.0, state);
         });
+        self.stdin = stdin;
         (self.first_line, self.line, self.file) = place;
         self.loops = loops;
         let Some(frame) = self.frames.pop() else {

@@ -2,7 +2,10 @@
 
 use std::sync::Arc;
 
-use brush_parser::ast::{CommandPrefixOrSuffixItem, SimpleCommand, Word};
+use brush_parser::{
+    SourceSpan,
+    ast::{CommandPrefixOrSuffixItem, SimpleCommand, Word},
+};
 
 use super::{
     FilePattern, Reach, SiteKind,
@@ -10,11 +13,27 @@ use super::{
     settings::shift,
     state::{State, Variable, Words},
     value::{Value, Values, Why},
+    way::combine,
     word,
 };
 
 impl Reader<'_> {
     pub(super) fn simple(&mut self, command: &SimpleCommand, state: &mut State) {
+        let outer = self.stdin.clone();
+        self.simple_with_input(command, state);
+        let is_exec = command
+            .word_or_name
+            .as_ref()
+            .is_some_and(|name| name.value == "exec");
+        // `exec < file` leads the input of what follows elsewhere.
+        if is_exec && self.stdin != outer {
+            self.stdin = Some(Value::unknown("what an `exec` leads there"));
+        } else {
+            self.stdin = outer;
+        }
+    }
+
+    fn simple_with_input(&mut self, command: &SimpleCommand, state: &mut State) {
         if let Some(word) = &command.word_or_name {
             self.at_word(word);
         }
@@ -36,24 +55,29 @@ impl Reader<'_> {
         };
         let suffix: Vec<&CommandPrefixOrSuffixItem> =
             command.suffix.iter().flat_map(|suffix| &suffix.0).collect();
-        let mut words: Vec<&Word> = vec![name];
+        let mut words = vec![Put::Word(name)];
         let mut declared = Vec::new();
         for item in suffix {
             match item {
                 CommandPrefixOrSuffixItem::AssignmentWord(assignment, word) => {
                     declared.push(assignment);
-                    words.push(word);
+                    words.push(Put::Word(word));
                 }
-                CommandPrefixOrSuffixItem::Word(word) => words.push(word),
-                item => self.item(item, state),
+                CommandPrefixOrSuffixItem::Word(word) => words.push(Put::Word(word)),
+                item @ CommandPrefixOrSuffixItem::ProcessSubstitution(_, subshell) => {
+                    self.item(item, state);
+                    words.push(Put::Pipe(subshell.loc.clone()));
+                }
+                item @ CommandPrefixOrSuffixItem::IoRedirect(_) => self.item(item, state),
             }
         }
         if is_declaration(&name.value) && !state.functions.contains_key(name.value.as_str()) {
+            let words: Vec<&Word> = words.iter().filter_map(Put::word).collect();
             self.declare(&name.value, &words, &declared, state);
             return;
         }
         // POSIX, Shell Command Language, 2.9.1: the words come out first, so what is assigned before them does not count in them.
-        let ways = self.command_words(words, state);
+        let ways = self.words_with_pipes(&words, state);
         let outer = self.assignments_before(&assignments, state);
         self.at_word(name);
         let before = state.clone();
@@ -80,6 +104,29 @@ impl Reader<'_> {
             }
             CommandPrefixOrSuffixItem::Word(_) | CommandPrefixOrSuffixItem::AssignmentWord(..) => {}
         }
+    }
+
+    /// The words of a command, among which a `<(…)` is the name of a pipe.
+    fn words_with_pipes(&mut self, words: &[Put<'_>], state: &mut State) -> Vec<Words> {
+        if words.iter().all(|put| put.word().is_some()) {
+            return self.command_words(words.iter().filter_map(Put::word), state);
+        }
+        let mut ways = vec![Words::new()];
+        let mut end = None;
+        for put in words {
+            // The parser parts `a<(b)`, which is one word: then the words are not told apart.
+            let touches = end.is_some() && put.start() == end;
+            end = put.end();
+            let next = match put {
+                Put::Word(word) => self.command_words([*word], state),
+                Put::Pipe(_) => vec![vec![Value::unknown("the name of a pipe")]],
+            };
+            let joins = [vec![Value::Rest(Why::new(
+                "a word with the name of a pipe",
+            ))]];
+            ways = combine(&ways, if touches { &joins } else { &next });
+        }
+        ways
     }
 
     /// Runs one way a command comes out.
@@ -173,6 +220,7 @@ impl Reader<'_> {
                 if let [Value::Known(option), target, rest @ ..] = words
                     && &option[..] == b"-v"
                 {
+                    self.named(target, state);
                     let printed = super::output::printed(rest)
                         .unwrap_or_else(|| Value::unknown("what `printf` makes"));
                     self.assign_to(target, &Values::one(printed), state);
@@ -193,6 +241,16 @@ impl Reader<'_> {
             "hash" if words.iter().any(|word| has_option(word, b'p')) => {
                 self.gap("a name that `hash -p` leads to another program".to_owned());
             }
+            "[" | "test" => self.test_words(words, state),
+            "compgen"
+                if words.iter().any(|word| {
+                    [b'C', b'F', b'W']
+                        .into_iter()
+                        .any(|letter| has_option(word, letter))
+                }) =>
+            {
+                self.gap("what `compgen` runs".to_owned());
+            }
             "let" => {
                 for word in words {
                     self.number(&Values::one(word.clone()), state);
@@ -206,10 +264,54 @@ impl Reader<'_> {
             {
                 self.gap("variables that the end of a pipe sets, by `lastpipe`".to_owned());
             }
+            "shopt"
+                if words
+                    .iter()
+                    .any(|word| word.bytes().is_none_or(|word| word == b"nocasematch")) =>
+            {
+                self.ignores_case = true;
+            }
+            "fc" if words
+                .iter()
+                .any(|word| has_option(word, b'e') || has_option(word, b's')) =>
+            {
+                self.gap("a command of the history that `fc` runs".to_owned());
+            }
             "enable" if !words.is_empty() => {
                 self.gap("a builtin that is switched on or off".to_owned());
             }
             _ => {}
+        }
+    }
+}
+
+/// What stands among the words of a command.
+enum Put<'w> {
+    /// `<(…)`
+    Pipe(SourceSpan),
+    Word(&'w Word),
+}
+
+impl<'w> Put<'w> {
+    fn word(&self) -> Option<&'w Word> {
+        match self {
+            Self::Pipe(_) => None,
+            Self::Word(word) => Some(*word),
+        }
+    }
+
+    fn start(&self) -> Option<usize> {
+        match self {
+            // Its `<` or `>` stands before.
+            Self::Pipe(span) => span.start.index.checked_sub(1),
+            Self::Word(word) => word.loc.as_ref().map(|span| span.start.index),
+        }
+    }
+
+    fn end(&self) -> Option<usize> {
+        match self {
+            Self::Pipe(span) => Some(span.end.index),
+            Self::Word(word) => word.loc.as_ref().map(|span| span.end.index),
         }
     }
 }
@@ -241,7 +343,7 @@ pub(super) fn absolute(path: &[u8], directory: &Value) -> Option<Vec<u8>> {
 }
 
 /// Whether a word holds a short option; a word that is not known may.
-fn has_option(word: &Value, letter: u8) -> bool {
+pub(super) fn has_option(word: &Value, letter: u8) -> bool {
     word.bytes().is_none_or(|word| {
         word.starts_with(b"-") && !word.starts_with(b"--") && word.contains(&letter)
     })

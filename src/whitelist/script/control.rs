@@ -18,12 +18,14 @@ impl Reader<'_> {
         let mut rest = words;
         while let [Value::Known(option), behind @ ..] = rest {
             rest = match &option[..] {
-                b"-a" => behind.get(1..).unwrap_or_default(),
                 b"--" => {
                     rest = behind;
                     break;
                 }
-                b"-c" | b"-l" | b"-cl" | b"-lc" => behind,
+                [b'-', letters @ ..] => match exec_options(letters) {
+                    Some(taken) => behind.get(taken..).unwrap_or_default(),
+                    None => break,
+                },
                 _ => break,
             };
         }
@@ -73,6 +75,9 @@ impl Reader<'_> {
                 text.push(' ');
             }
             if let Some(bytes) = word.script() {
+                if matches!(word, Value::Numbered(_)) && names_a_number(bytes) {
+                    self.gap("an `eval` of a parameter whose number is not known".to_owned());
+                }
                 text.push_str(&String::from_utf8_lossy(bytes));
             } else {
                 missing = word.why();
@@ -134,4 +139,28 @@ impl Reader<'_> {
             state.unreachable = true;
         }
     }
+}
+
+/// The options of `exec` in one word, `-cla name`: how many words they take, or none where it is no option.
+fn exec_options(letters: &[u8]) -> Option<usize> {
+    let end = letters.iter().position(|letter| *letter == b'a');
+    let before = letters.get(..end.unwrap_or(letters.len()))?;
+    let is_option =
+        !letters.is_empty() && before.iter().all(|letter| matches!(letter, b'c' | b'l'));
+    // What follows the `a` in the same word is the name.
+    is_option.then(|| usize::from(end.is_some_and(|end| end + 1 == letters.len())))
+}
+
+/// Whether the number in a text may be that of a parameter: `\$$n`, `\${$n}`. For numbers that are not known `0` stands.
+fn names_a_number(text: &[u8]) -> bool {
+    let mut rest = text;
+    while let Some(at) = rest.iter().position(|byte| *byte == b'$') {
+        rest = rest.get(at + 1..).unwrap_or_default();
+        let inner = rest.strip_prefix(b"{").unwrap_or(rest);
+        let inner = inner.strip_prefix(b"!").unwrap_or(inner);
+        if inner.first().is_some_and(u8::is_ascii_digit) {
+            return true;
+        }
+    }
+    false
 }

@@ -10,7 +10,7 @@ use brush_parser::ast::{
 };
 
 use super::{
-    pattern,
+    Dialect, pattern,
     read::Reader,
     state::{State, Words},
     value::Value,
@@ -55,7 +55,9 @@ impl Reader<'_> {
 
     fn decided_test(&mut self, command: &SimpleCommand, state: &mut State) -> Option<bool> {
         let name = command.word_or_name.as_ref()?;
-        if !matches!(name.value.as_str(), "[" | "test") {
+        if !matches!(name.value.as_str(), "[" | "test")
+            || state.functions.contains_key(name.value.as_str())
+        {
             return None;
         }
         let mut words = Vec::new();
@@ -68,7 +70,13 @@ impl Reader<'_> {
             }
         }
         let ways = self.command_words(words, state);
-        all_agree(ways.iter().map(holds))
+        // dash has no `==`: its test fails.
+        let lacks = self.context.dialect == Dialect::Posix
+            && ways
+                .iter()
+                .flatten()
+                .any(|word| word.bytes() == Some(b"=="));
+        all_agree(ways.iter().map(holds)).filter(|_| !lacks)
     }
 
     fn decided_expression(

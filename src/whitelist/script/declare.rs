@@ -1,146 +1,19 @@
-//! Variables: looking up, assigning, exporting, and the builtins that do so.
+//! The builtins that declare variables: `export`, `declare`, `local` and their like.
 
-use std::{rc::Rc, sync::Arc};
+use std::rc::Rc;
 
 use brush_parser::ast::{Assignment, AssignmentName, Word};
 
 use super::{
-    command::name_of,
-    fields,
+    command::{has_option, name_of},
+    index::{base_of, is_list_text},
+    number::runs_commands,
     read::Reader,
-    state::{Content, State, Variable, Words},
+    state::{Content, State, Variable},
     value::{Value, Values, Why},
 };
 
-/// Variables that the shell or the runtime sets, so that they are not empty although nobody assigned them.
-const SET_BY_OTHERS: &[&str] = &[
-    "BASHPID",
-    "BASH_COMMAND",
-    "BASH_VERSINFO",
-    "BASH_VERSION",
-    "DIRSTACK",
-    "EPOCHREALTIME",
-    "EPOCHSECONDS",
-    "EUID",
-    "FUNCNAME",
-    "GROUPS",
-    "HOME",
-    "HOSTNAME",
-    "HOSTTYPE",
-    "LINENO",
-    "LOGNAME",
-    "MACHTYPE",
-    "OLDPWD",
-    "OPTARG",
-    "OPTIND",
-    "OSTYPE",
-    "PATH",
-    "PIPESTATUS",
-    "PPID",
-    "RANDOM",
-    "REPLY",
-    "SECONDS",
-    "SHELL",
-    "SHLVL",
-    "TERM",
-    "UID",
-    "USER",
-];
-
 impl Reader<'_> {
-    /// The values of a variable where it is used.
-    pub(super) fn variable(&self, name: &str, state: &State) -> Values {
-        match name {
-            "BASH_SOURCE" => return Values::one(Value::Known(Arc::clone(&self.file))),
-            "PWD" => return state.directory.clone(),
-            _ => {}
-        }
-        let mut values = match state.variables.get(name) {
-            Some(variable) => variable.values(),
-            None => self.unset(name),
-        };
-        if let Some(why) = &state.any_changed {
-            values.insert(Value::Unknown(why.clone()));
-        }
-        values
-    }
-
-    /// The lists of an array where it is used.
-    pub(super) fn list_variable(&self, name: &str, state: &State) -> Vec<Words> {
-        if name == "BASH_SOURCE" {
-            return vec![vec![Value::Known(Arc::clone(&self.file))]];
-        }
-        let mut lists = match state.variables.get(name) {
-            Some(variable) => variable.lists(),
-            None if SET_BY_OTHERS.contains(&name) => {
-                vec![vec![Value::Rest(Why::new(format!("`{name}`")))]]
-            }
-            None => vec![Words::new()],
-        };
-        if let Some(why) = &state.any_changed {
-            lists.push(vec![Value::Rest(why.clone())]);
-        }
-        lists
-    }
-
-    /// What a variable holds that the script did not set.
-    pub(super) fn unset(&self, name: &str) -> Values {
-        let environment = &self.context.environment;
-        if let Some(values) = environment.variables.get(name) {
-            return values.clone();
-        }
-        // Shells set it themselves.
-        if name == "IFS" {
-            return Values::one(Value::known(fields::DEFAULT));
-        }
-        let set_by_others = SET_BY_OTHERS.contains(&name) || is_service_link(name);
-        if set_by_others {
-            return Values::one(Value::unknown(format!("the variable `{name}`")));
-        }
-        let mut values = Values::one(Value::known(""));
-        if environment.others.is_some() {
-            values.insert(Value::unknown(format!("the variable `{name}`")));
-        }
-        values
-    }
-
-    pub(super) fn script_name(&self) -> Value {
-        self.context.name.clone()
-    }
-
-    pub(super) fn assign_values(&mut self, name: &str, values: &Values, state: &mut State) {
-        self.assign(name, Variable::scalar(values.iter().cloned()), state);
-    }
-
-    pub(super) fn assign(&mut self, name: &str, variable: Variable, state: &mut State) {
-        // Long values are compared with each other wherever ways meet.
-        self.spend(variable.size() / 64);
-        let name: Rc<str> = Rc::from(name);
-        if self.exports_all {
-            self.exported.insert(Rc::clone(&name));
-        }
-        // LIMIT: variables of one script.
-        if self.ever.len() < 4_000 || self.ever.contains_key(&name) {
-            self.ever
-                .entry(Rc::clone(&name))
-                .or_default()
-                .extend(variable.values().iter().cloned());
-        } else if !self.exported.is_empty() {
-            state.any_changed = Some(Why::new("one of too many variables to follow"));
-        }
-        Rc::make_mut(&mut state.variables).insert(name, Rc::new(variable));
-    }
-
-    /// Assigns to the variable that a word names.
-    pub(super) fn assign_to(&mut self, name: &Value, values: &Values, state: &mut State) {
-        if let Some(name) = name_of(name) {
-            let name = name.to_owned();
-            self.assign_values(&name, values, state);
-        } else if let Some(why) = name.why() {
-            state.any_changed = Some(why);
-        }
-    }
-
     /// `export`, `declare` and their like, as they are written.
     pub(super) fn declare(
         &mut self,
@@ -165,6 +38,8 @@ impl Reader<'_> {
         }
         let kind = Declaration {
             exports: builtin == "export" || options.contains(&b'x'),
+            evaluates: matches!(builtin, "declare" | "local" | "typeset"),
+            is_list: options.contains(&b'a') || options.contains(&b'A'),
             is_number: options.contains(&b'i') && builtin != "export",
             is_local: (builtin == "local" || matches!(builtin, "declare" | "typeset"))
                 && !options.contains(&b'g')
@@ -190,12 +65,11 @@ impl Reader<'_> {
                 &assignment.name;
             self.declared(name, &kind, state);
             self.assignment(assignment, state);
-            if kind.is_number {
-                let values = self.variable(name, state);
-                self.number(&values, state);
-            }
-            if kind.is_reference {
-                state.any_changed = Some(Why::new(format!("a variable that `{name}` refers to")));
+            self.refers(name, &kind, state);
+            if kind.evaluates {
+                for value in self.variable(name, state).iter() {
+                    self.list_text(name, value, &kind, state);
+                }
             }
         }
         let ways = self.command_words(others, state);
@@ -215,7 +89,11 @@ impl Reader<'_> {
     pub(super) fn declare_values(&mut self, builtin: &str, words: &[Value], state: &mut State) {
         let kind = Declaration {
             exports: builtin == "export",
-            is_number: false,
+            evaluates: matches!(builtin, "declare" | "local" | "typeset"),
+            is_list: words
+                .iter()
+                .any(|word| has_option(word, b'a') || has_option(word, b'A')),
+            is_number: words.iter().any(|word| has_option(word, b'i')),
             is_local: builtin == "local" && !self.frames.is_empty(),
             is_reference: false,
             is_function: false,
@@ -228,6 +106,9 @@ impl Reader<'_> {
             let Value::Known(bytes) = word else {
                 // The name may be any: so may what each variable holds from here on.
                 state.any_changed = word.why();
+                if kind.evaluates {
+                    self.named(word, state);
+                }
                 continue;
             };
             if bytes.starts_with(b"-") || bytes.starts_with(b"+") {
@@ -244,15 +125,27 @@ impl Reader<'_> {
                 ),
                 None => (&bytes[..], None),
             };
-            let Some(name) = name_of(&Value::known(name)).map(str::to_owned) else {
+            let name = Value::known(name);
+            if let Some(list) = base_of(&name).map(str::to_owned) {
+                if kind.evaluates {
+                    self.named(&name, state);
+                }
+                self.declared(&list, kind, state);
+                self.assign_element(&list, state);
+                continue;
+            }
+            let Some(name) = name_of(&name).map(str::to_owned) else {
                 continue;
             };
             self.declared(&name, kind, state);
-            if kind.is_reference {
-                state.any_changed = Some(Why::new(format!("a variable that `{name}` refers to")));
-            }
             match value {
-                Some(value) => self.assign_values(&name, &Values::one(value), state),
+                Some(value) => {
+                    self.assign_values(&name, &Values::one(value.clone()), state);
+                    self.refers(&name, kind, state);
+                    if kind.evaluates {
+                        self.list_text(&name, &value, kind, state);
+                    }
+                }
                 None if kind.is_local => {
                     self.assign_values(&name, &Values::one(Value::known("")), state);
                 }
@@ -261,8 +154,45 @@ impl Reader<'_> {
         }
     }
 
-    fn declared(&mut self, name: &str, kind: &Declaration, state: &State) {
+    /// `declare -n name=other`: what is assigned to `name` goes to any variable, and may have an index.
+    fn refers(&mut self, name: &str, kind: &Declaration, state: &mut State) {
+        if !kind.is_reference {
+            return;
+        }
+        let others = state.variables.get(name);
+        let others = others.map_or_else(Values::default, |others| others.values());
+        for other in others.iter() {
+            self.named(other, state);
+        }
+        state.any_changed = Some(Why::new(format!("a variable that `{name}` refers to")));
+    }
+
+    /// `declare -a 'name=(words)'`: bash reads the text as words again.
+    fn list_text(&mut self, name: &str, value: &Value, kind: &Declaration, state: &mut State) {
+        let what = "commands in the words of a list that comes from a text";
+        match value.script() {
+            None if kind.is_list && !matches!(value, Value::Rest(_)) => self.gap(what.to_owned()),
+            Some(text) if is_list_text(text) => {
+                if runs_commands(text) {
+                    self.gap(what.to_owned());
+                }
+                let mut variable = Variable::scalar([value.clone()]);
+                let why = Why::new(format!("an element of `{name}`"));
+                variable.add(Content::List(vec![Value::Rest(why)]));
+                self.assign(name, variable, state);
+            }
+            _ => {}
+        }
+    }
+
+    fn declared(&mut self, name: &str, kind: &Declaration, state: &mut State) {
         let name: Rc<str> = Rc::from(name);
+        if kind.is_number || kind.is_reference {
+            self.numbers.insert(Rc::clone(&name));
+        }
+        if kind.is_reference {
+            state.any_changed = Some(Why::new(format!("a variable that `{name}` refers to")));
+        }
         if kind.exports {
             self.exported.insert(Rc::clone(&name));
             let values = self.variable(&name, state);
@@ -280,73 +210,6 @@ impl Reader<'_> {
                 .push((Rc::clone(&name), state.variables.get(&name).cloned()));
         }
     }
-
-    pub(super) fn unset_names(&mut self, words: &[Value], state: &mut State) {
-        let functions = words.first().and_then(Value::bytes) == Some(b"-f");
-        for word in words {
-            if let Some(name) = name_of(word) {
-                if functions {
-                    Rc::make_mut(&mut state.functions).remove(name);
-                } else {
-                    let name = name.to_owned();
-                    // bash: without an option a function goes where there is no such variable.
-                    if !state.variables.contains_key(name.as_str())
-                        && state.functions.contains_key(name.as_str())
-                    {
-                        Rc::make_mut(&mut state.perhaps).insert(Rc::from(name.as_str()));
-                    }
-                    // Words are split as by default where it is not set, and not at all where it is empty.
-                    let left = if name == "IFS" { fields::DEFAULT } else { b"" };
-                    self.assign_values(&name, &Values::one(Value::known(left)), state);
-                }
-            }
-        }
-    }
-
-    /// `read`: behind `find` or `ls` what they list, else anything.
-    pub(super) fn read_names(&mut self, words: &[Value], state: &mut State) {
-        let value = match &self.input {
-            Some(files) => Value::Files(files.clone()),
-            None => Value::unknown("what `read` reads"),
-        };
-        let mut skip = false;
-        let mut named = false;
-        for word in words {
-            if std::mem::take(&mut skip) {
-                continue;
-            }
-            match word {
-                Value::Known(option) if option.starts_with(b"-") => {
-                    // Options with an argument of their own.
-                    skip = matches!(
-                        &option[..],
-                        b"-a" | b"-d" | b"-i" | b"-n" | b"-N" | b"-p" | b"-t" | b"-u"
-                    );
-                    if &option[..] == b"-a" {
-                        skip = false;
-                    }
-                }
-                name => {
-                    named = true;
-                    if let Some(name) = name_of(name) {
-                        let name = name.to_owned();
-                        let mut variable = Variable::default();
-                        variable.add(Content::Scalar(value.clone()));
-                        if !matches!(value, Value::Files(_)) {
-                            variable =
-                                Variable::list(vec![Value::Rest(Why::new("what `read` reads"))]);
-                        }
-                        self.assign(&name, variable, state);
-                    } else {
-                        state.any_changed = Some(Why::new("a variable whose name is not known"));
-                    }
-                }
-            }
-        }
-        if !named {
-            self.assign_values("REPLY", &Values::one(value), state);
-        }
-    }
 }
 
 #[expect(
@@ -355,6 +218,9 @@ impl Reader<'_> {
 )]
 struct Declaration {
     exports: bool,
+    /// Whether bash reads indices in names and lists in texts.
+    evaluates: bool,
+    is_list: bool,
     is_number: bool,
     is_local: bool,
     is_reference: bool,
@@ -367,11 +233,4 @@ fn is_assignment(word: &Word, assignments: &[&brush_parser::SourceSpan]) -> bool
             .iter()
             .any(|assignment| assignment.start.index == span.start.index)
     })
-}
-
-/// Variables that Kubernetes sets for the services of a namespace, whatever the pod says: `REDIS_PORT_6379_TCP_ADDR`.
-fn is_service_link(name: &str) -> bool {
-    name.ends_with("_SERVICE_HOST")
-        || name.contains("_SERVICE_PORT")
-        || (name.contains("_PORT_") && (name.contains("_TCP") || name.contains("_UDP")))
 }

@@ -13,7 +13,7 @@ use super::{
     read::Reader,
     state::{State, Words},
     value::{FilePattern, Reach, Value, Values, Why},
-    way::{Open, Splitting, Way, combine, each, joined, unknown_way},
+    way::{List, Open, Splitting, Way, combine, each, joined, lists, unknown_way},
     word::{self, Name, Operation, Piece},
 };
 
@@ -80,13 +80,10 @@ impl Reader<'_> {
     }
 
     pub(super) fn ways(&mut self, pieces: &[Piece], state: &mut State) -> Vec<Words> {
-        let ways = self.expand(pieces, Splitting::Split, state);
+        let ways = self.expand(pieces, Around::Command, state);
         let mut lists: Vec<Words> = Vec::new();
         for way in ways {
-            let mut words = way.words;
-            if let Some(open) = way.open {
-                words.push(self.file_names(open, state));
-            }
+            let words = List::of(way, |open| self.file_names(open, state)).words;
             if !lists.contains(&words) {
                 lists.push(words);
             }
@@ -94,14 +91,31 @@ impl Reader<'_> {
         lists
     }
 
+    /// What the word of an unquoted `${name:-word}` comes to where a command's words are made: what is not quoted in it is split.
+    pub(super) fn ways_in_braces(&mut self, pieces: &[Piece], state: &mut State) -> Vec<List> {
+        let ways = self.expand(pieces, Around::Braces, state);
+        let ways = ways.into_iter();
+        ways.map(|way| List::of(way, |open| self.file_names(open, state)))
+            .collect()
+    }
+
+    /// The same where no words are made. LIMIT: of a pattern that is quoted in part, all is.
+    pub(super) fn unsplit(&mut self, pieces: &[Piece], state: &mut State) -> Vec<List> {
+        let patterns = pieces.iter().all(|piece| {
+            !matches!(piece, Piece::Literal { text, quoted: true } if pattern::is_pattern(text.as_bytes()))
+        });
+        let splitting = if patterns {
+            Splitting::Whole
+        } else {
+            Splitting::Quoted
+        };
+        lists(lists_of(&self.values(pieces, state)), splitting)
+    }
+
     pub(super) fn values(&mut self, pieces: &[Piece], state: &mut State) -> Values {
-        let ways = self.expand(pieces, Splitting::Whole, state);
+        let ways = self.expand(pieces, Around::One, state);
         ways.into_iter()
-            .map(|way| {
-                let mut words = way.words;
-                words.extend(way.open.map(Open::into_value));
-                self.joined(&words, state)
-            })
+            .map(|way| self.joined(&List::of(way, Open::into_value).words, state))
             .collect()
     }
 
@@ -110,11 +124,17 @@ impl Reader<'_> {
         pieces: &[Piece],
         state: &mut State,
     ) -> Vec<Option<Arc<[u8]>>> {
-        let ways = self.expand(pieces, Splitting::Whole, state);
+        let ways = self.expand(pieces, Around::One, state);
         ways.into_iter()
             .map(|way| match (way.words.as_slice(), way.open) {
                 ([], None) => Some(Arc::from([])),
-                ([], Some(open)) if open.special.is_none() && !open.has_numbers => {
+                ([], Some(open))
+                    if open.special.is_none()
+                        && !open.has_numbers
+                        && !pattern::is_extended(&open.pattern)
+                        && !(self.ignores_case
+                            && open.pattern.iter().any(u8::is_ascii_alphabetic)) =>
+                {
                     Some(Arc::from(open.pattern))
                 }
                 _ => None,
@@ -122,7 +142,11 @@ impl Reader<'_> {
             .collect()
     }
 
-    fn expand(&mut self, pieces: &[Piece], splitting: Splitting, state: &mut State) -> Vec<Way> {
+    fn expand(&mut self, pieces: &[Piece], around: Around, state: &mut State) -> Vec<Way> {
+        let splitting = match around {
+            Around::Braces | Around::Command => Splitting::Split,
+            Around::One => Splitting::Whole,
+        };
         let mut ways = vec![Way::default()];
         for (index, piece) in pieces.iter().enumerate() {
             if !self.step() {
@@ -132,6 +156,13 @@ impl Reader<'_> {
             }
             self.spend(ways.iter().map(Way::size).sum::<usize>() / 256);
             match piece {
+                Piece::Literal {
+                    text,
+                    quoted: false,
+                } if around == Around::Braces => {
+                    let list = self.split_as_ever(vec![vec![Value::known(text)]], state);
+                    ways = each(&ways, &lists(list, Splitting::Split));
+                }
                 Piece::Literal { text, quoted } => {
                     // `"$@"` without arguments is no word, although quotes stand there.
                     let vanishes =
@@ -148,33 +179,38 @@ impl Reader<'_> {
                     } else {
                         Values::one(Value::unknown("the home of a user"))
                     };
-                    ways = each(&ways, &lists_of(&home), Splitting::Whole);
+                    ways = each(&ways, &lists(lists_of(&home), Splitting::Quoted));
                 }
                 Piece::Arithmetic(inner) => {
                     self.number_pieces(inner, state);
-                    ways = each(&ways, &[vec![Value::number()]], Splitting::Whole);
+                    let number = List::new(vec![Value::number()], Splitting::Quoted);
+                    ways = each(&ways, &[number]);
                 }
                 Piece::Command { text, line, quoted } => {
                     let values = self.substitution(text, *line, state);
-                    let mut lists = lists_of(&values);
-                    let splitting = if *quoted { Splitting::Whole } else { splitting };
-                    if splitting == Splitting::Split {
-                        lists = self.split_as_ever(lists, state);
-                    }
-                    ways = each(&ways, &lists, splitting);
-                }
-                Piece::Parameter { parameter, quoted } => {
-                    let (mut lists, own) = self.parameter(parameter, *quoted, state);
-                    // Those of `$@` and `${name+word}` too, which stay whole by default.
-                    if !*quoted && splitting == Splitting::Split {
-                        lists = self.split_as_ever(lists, state);
-                    }
-                    let splitting = if *quoted || own == Splitting::Whole {
-                        Splitting::Whole
+                    let mut given = lists_of(&values);
+                    let splitting = if *quoted {
+                        Splitting::Quoted
                     } else {
                         splitting
                     };
-                    ways = each(&ways, &lists, splitting);
+                    if splitting == Splitting::Split {
+                        given = self.split_as_ever(given, state);
+                    }
+                    ways = each(&ways, &lists(given, splitting));
+                }
+                Piece::Parameter { parameter, quoted } => {
+                    let own = if *quoted {
+                        Splitting::Quoted
+                    } else {
+                        splitting
+                    };
+                    let mut given = self.parameter(parameter, own, state);
+                    // Those of `$@` and `${name+word}` too, which are split already by default.
+                    if own == Splitting::Split {
+                        given = self.all_split_as_ever(given, state);
+                    }
+                    ways = each(&ways, &given);
                 }
             }
         }
@@ -191,8 +227,12 @@ impl Reader<'_> {
 
     /// A finished word: a path with wildcards stands for files.
     fn file_names(&self, open: Open, state: &State) -> Value {
-        if open.special.is_some() || open.has_numbers || !open.has_wildcards || self.no_file_names {
+        if open.special.is_some() || open.has_numbers || !open.has_wildcards {
             return open.into_value();
+        }
+        // Whether it holds here, or only in a subshell or function, is not followed.
+        if self.no_file_names {
+            return Value::unknown("a word with wildcards where `set -f` may hold");
         }
         let path = if open.pattern.first() == Some(&b'/') {
             open.pattern
@@ -210,6 +250,17 @@ impl Reader<'_> {
             filters: Vec::new(),
         })
     }
+}
+
+/// Where the pieces of a word stand.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Around {
+    /// In an unquoted `${name:-…}` among a command's words: what is written there is split like what it comes to.
+    Braces,
+    /// Among a command's words.
+    Command,
+    /// Where no words are made: an assignment, a `case`, a file's name.
+    One,
 }
 
 pub(super) fn lists_of(values: &Values) -> Vec<Words> {

@@ -7,6 +7,7 @@ use super::{
     read::Reader,
     state::{State, Words},
     value::{Value, Why},
+    way::List,
 };
 
 /// What `IFS` is where nobody assigned it.
@@ -34,6 +35,16 @@ impl Reader<'_> {
             bytes.extend(DEFAULT.iter().filter(|byte| !separators.contains(byte)));
         }
         (!bytes.is_empty()).then_some(Difference::Bytes(bytes))
+    }
+
+    /// The same of lists that are marked with how they are split.
+    pub(super) fn all_split_as_ever(&self, lists: Vec<List>, state: &State) -> Vec<List> {
+        let split = |mut list: List| {
+            let words = self.split_as_ever(vec![std::mem::take(&mut list.words)], state);
+            list.words = words.into_iter().flatten().collect();
+            list
+        };
+        lists.into_iter().map(split).collect()
     }
 
     /// The same lists, with what `IFS` would split in another way unknown.

@@ -11,6 +11,7 @@ mod assignment;
 mod branch;
 mod builtins;
 mod call;
+mod choice;
 mod command;
 mod control;
 mod decide;
@@ -18,6 +19,8 @@ mod declare;
 mod expand;
 mod fields;
 mod guard;
+mod index;
+mod names;
 mod number;
 mod output;
 mod parameter;
@@ -32,6 +35,7 @@ mod source;
 mod state;
 mod text;
 mod value;
+mod variable;
 mod walk;
 mod way;
 mod word;
@@ -69,6 +73,8 @@ pub(crate) struct Context<'a> {
     pub(crate) environment: Arc<Environment>,
     /// The working directory.
     pub(crate) directory: Value,
+    /// What stands on its input; none for what the container is given.
+    pub(crate) input: Option<Value>,
     /// Where sourced files are.
     pub(crate) files: &'a (dyn Files + Sync),
     /// How many steps may be taken, at most [`MAX_STEPS`].
@@ -125,6 +131,8 @@ pub(crate) struct Site {
     pub(crate) words: Vec<Value>,
     /// Where it runs.
     pub(crate) directory: Value,
+    /// What stands on its input; none for what the container is given.
+    pub(crate) input: Option<Value>,
 }
 
 /// How a command comes to run.

@@ -4,11 +4,12 @@
 use std::sync::Arc;
 
 use brush_parser::ast::{
-    AndOr, Command, CommandPrefixOrSuffixItem, Pipeline, Program, SimpleCommand,
+    AndOr, Command, CommandPrefixOrSuffixItem, IoFileRedirectKind, IoRedirect, Pipeline, Program,
+    SimpleCommand,
 };
 
 use super::{
-    FilePattern, Reach, SiteKind,
+    Dialect, FilePattern, Reach, SiteKind,
     command::{absolute, below},
     read::Reader,
     state::{State, Words},
@@ -16,6 +17,26 @@ use super::{
 };
 
 impl Reader<'_> {
+    /// What a command gives to the next one of its pipe.
+    pub(super) fn piped(&mut self, command: &Command, state: &mut State) -> Value {
+        let shown: String = command.to_string().chars().take(60).collect();
+        let shown = shown.lines().next().unwrap_or_default();
+        let unknown = || Value::unknown(format!("the output of `{shown}`"));
+        if writes_elsewhere(command) {
+            return unknown();
+        }
+        let Some(ways) = self.words_of(command, state) else {
+            return unknown();
+        };
+        let [words] = ways.as_slice() else {
+            return unknown();
+        };
+        match self.output(words, state).as_slice() {
+            [Some(value)] => value.clone(),
+            _ => unknown(),
+        }
+    }
+
     /// Walks a substitution, and tells what it may give.
     pub(super) fn substitution(&mut self, text: &str, line: usize, state: &mut State) -> Values {
         let first_line = self.line.saturating_sub(1) + line;
@@ -68,6 +89,9 @@ impl Reader<'_> {
                 .and_then(|command| self.listed_files(command, &mut state));
             return listed.map_or_else(unknown, |files| Values::one(Value::Files(files)));
         };
+        if writes_elsewhere(command) {
+            return unknown();
+        }
         if let Some(files) = self.listed_files(command, &mut state) {
             return Values::one(Value::Files(files));
         }
@@ -170,6 +194,11 @@ impl Reader<'_> {
                 .filter(|_| {
                     operands.len() == arguments.len()
                         || arguments.first().and_then(Value::bytes) == Some(b"-n")
+                })
+                // dash and ksh read `\0141` and its like as characters.
+                .filter(|text| {
+                    self.context.dialect == Dialect::Bash
+                        || text.script().is_none_or(|text| !text.contains(&b'\\'))
                 }),
             ],
             (b"printf", _) => vec![printed(arguments)],
@@ -287,6 +316,26 @@ pub(super) fn printed(arguments: &[Value]) -> Option<Value> {
             text.pop();
         }
         Value::known(text)
+    })
+}
+
+/// Whether what a command writes goes elsewhere than into its pipe.
+fn writes_elsewhere(command: &Command) -> bool {
+    let Command::Simple(simple) = command else {
+        return false;
+    };
+    let prefix = simple.prefix.iter().flat_map(|prefix| &prefix.0);
+    let suffix = simple.suffix.iter().flat_map(|suffix| &suffix.0);
+    prefix.chain(suffix).any(|item| match item {
+        CommandPrefixOrSuffixItem::IoRedirect(IoRedirect::File(descriptor, kind, _)) => {
+            matches!(descriptor, None | Some(1))
+                && !matches!(
+                    kind,
+                    IoFileRedirectKind::DuplicateInput | IoFileRedirectKind::Read
+                )
+        }
+        CommandPrefixOrSuffixItem::IoRedirect(IoRedirect::OutputAndError(..)) => true,
+        _ => false,
     })
 }
 

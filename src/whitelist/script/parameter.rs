@@ -8,66 +8,67 @@ use super::{
     state::{State, Words},
     text,
     value::{Value, Values, too_many},
-    way::{Splitting, joined},
-    word::{Name, Operation, Parameter, Piece},
+    way::{List, Splitting, lists},
+    word::{self, Name, Operation, Parameter, Piece},
 };
 
 impl Reader<'_> {
-    /// What a parameter comes to, and whether the shell still splits that.
+    /// What a parameter comes to, and what the shell does with that; `around` is what it does with a plain value there.
     pub(super) fn parameter(
         &mut self,
         parameter: &Parameter,
-        quoted: bool,
+        around: Splitting,
         state: &mut State,
-    ) -> (Vec<Words>, Splitting) {
-        let lists = match &parameter.name {
+    ) -> Vec<List> {
+        let quoted = around == Splitting::Quoted;
+        let all = match &parameter.name {
             Name::All { joined } => Some((state.positional.clone(), *joined)),
             Name::AllOf { name, joined } => Some((self.list_variable(name, state), *joined)),
             _ => None,
         };
-        if let Some((lists, is_joined)) = lists {
-            return self.list_parameter(parameter, lists, is_joined && quoted, state);
+        if let Some((all, is_joined)) = all {
+            return self.list_parameter(parameter, all, is_joined && quoted, around, state);
         }
         let values = self.scalar(&parameter.name, state);
         match &parameter.operation {
             Operation::Default(word) | Operation::Assign(word) => {
-                let mut lists: Vec<Words> = values
+                let own: Vec<Words> = values
                     .iter()
                     .filter(|value| value.bytes() != Some(b""))
                     .map(|value| vec![value.clone()])
                     .collect();
-                let defaults = if values.iter().any(may_be_empty) {
-                    self.ways_of_word(word, quoted, state)
-                } else {
-                    Vec::new()
-                };
+                let mut given = lists(own, around);
+                if !values.iter().any(may_be_empty) {
+                    return given;
+                }
                 if let (Operation::Assign(_), Name::Named(name)) =
                     (&parameter.operation, &parameter.name)
                 {
-                    let assigned = lists.iter().chain(&defaults).map(|words| joined(words));
-                    let assigned: Values = assigned.collect();
-                    self.assign_values(name, &assigned, state);
+                    // What was assigned is then split like any value: POSIX, 2.6.2.
+                    let assigned = self.values(word, state);
+                    let both = values.iter().filter(|value| value.bytes() != Some(b""));
+                    let both: Values = both.chain(assigned.iter()).cloned().collect();
+                    self.assign_values(name, &both, state);
+                    given.extend(lists(lists_of(&assigned), around));
+                    return given;
                 }
-                for words in defaults {
-                    if !lists.contains(&words) {
-                        lists.push(words);
-                    }
-                }
-                (lists, Splitting::Split)
+                given.extend(self.ways_of_word(word, around, state));
+                given
             }
             Operation::Alternative(word) => {
-                let mut lists = Vec::new();
+                let mut given = Vec::new();
                 if values.iter().any(may_be_empty) {
-                    lists.push(if quoted {
+                    let nothing = if quoted {
                         vec![Value::known("")]
                     } else {
                         Vec::new()
-                    });
+                    };
+                    given.push(List::new(nothing, around));
                 }
                 if values.iter().any(|value| value.bytes() != Some(b"")) {
-                    lists.extend(self.ways_of_word(word, quoted, state));
+                    given.extend(self.ways_of_word(word, around, state));
                 }
-                (lists, Splitting::Whole)
+                given
             }
             Operation::Demand(word) => {
                 self.scan(word, state);
@@ -80,11 +81,11 @@ impl Reader<'_> {
                 if values.is_empty() {
                     values.insert(Value::unknown("a variable that is not set"));
                 }
-                (lists_of(&values), Splitting::Split)
+                lists(lists_of(&values), around)
             }
             operation => {
                 let changed = self.operate(operation, &values, state);
-                (lists_of(&changed), Splitting::Split)
+                lists(lists_of(&changed), around)
             }
         }
     }
@@ -93,47 +94,45 @@ impl Reader<'_> {
     fn list_parameter(
         &mut self,
         parameter: &Parameter,
-        lists: Vec<Words>,
+        all: Vec<Words>,
         is_joined: bool,
+        around: Splitting,
         state: &mut State,
-    ) -> (Vec<Words>, Splitting) {
-        let lists = match &parameter.operation {
-            Operation::Plain => lists,
+    ) -> Vec<List> {
+        let all = match &parameter.operation {
+            Operation::Plain => all,
             Operation::Slice(pieces) => {
                 let positional = matches!(parameter.name, Name::All { .. });
                 let range = self.values(pieces, state);
+                self.number(&range, state);
                 let zero = (self.context.name.clone(), positional);
-                lists
-                    .iter()
+                all.iter()
                     .map(|words| text::slice_words(words, &range, &zero))
                     .collect()
             }
             Operation::Alternative(word) => {
-                let mut alternatives = Vec::new();
-                if lists
+                let mut given = Vec::new();
+                if all
                     .iter()
                     .any(|words| !matches!(words.as_slice(), [Value::Known(_), ..]))
                 {
-                    alternatives.push(Vec::new());
+                    given.push(List::new(Vec::new(), around));
                 }
-                if lists.iter().any(|words| !words.is_empty()) {
-                    alternatives.extend(self.ways(word, state));
+                if all.iter().any(|words| !words.is_empty()) {
+                    given.extend(self.ways_of_word(word, around, state));
                 }
-                alternatives
+                return given;
             }
             Operation::Default(word) | Operation::Assign(word) => {
-                let mut all: Vec<Words> = lists
-                    .iter()
-                    .filter(|words| !words.is_empty())
-                    .cloned()
-                    .collect();
-                if lists.iter().any(Vec::is_empty) {
-                    all.extend(self.ways(word, state));
+                let own = all.iter().filter(|words| !words.is_empty());
+                let mut given = lists(own.cloned().collect(), around);
+                if all.iter().any(Vec::is_empty) {
+                    given.extend(self.ways_of_word(word, around, state));
                 }
-                all
+                return given;
             }
             Operation::Length => vec![vec![Value::number()]],
-            operation => lists
+            operation => all
                 .iter()
                 .map(|words| {
                     words
@@ -155,28 +154,22 @@ impl Reader<'_> {
                 .collect(),
         };
         if is_joined {
-            let joined = lists.iter().map(|words| vec![self.joined(words, state)]);
-            return (joined.collect(), Splitting::Whole);
+            let joined = all.iter().map(|words| vec![self.joined(words, state)]);
+            return lists(joined.collect(), Splitting::Quoted);
         }
-        // Without quotes each of the words is split like any other; those that stand in `${name+…}` are split where they stand.
-        let splitting = match parameter.operation {
-            Operation::Alternative(_) | Operation::Default(_) | Operation::Assign(_) => {
-                Splitting::Whole
-            }
-            _ => Splitting::Split,
-        };
-        (lists, splitting)
+        lists(all, around)
     }
 
-    fn ways_of_word(&mut self, word: &[Piece], quoted: bool, state: &mut State) -> Vec<Words> {
-        if quoted {
-            let quoted_list = word.iter().any(is_quoted_list);
-            if quoted_list {
-                return self.ways(word, state);
+    /// What the word of `${name:-word}` comes to.
+    fn ways_of_word(&mut self, word: &[Piece], around: Splitting, state: &mut State) -> Vec<List> {
+        match around {
+            Splitting::Split => self.ways_in_braces(word, state),
+            Splitting::Quoted if word.iter().any(is_quoted_list) => {
+                lists(self.ways(word, state), Splitting::Quoted)
             }
-            return lists_of(&self.values(word, state));
+            Splitting::Quoted => lists(lists_of(&self.values(word, state)), Splitting::Quoted),
+            Splitting::Whole => self.unsplit(word, state),
         }
-        self.ways(word, state)
     }
 
     /// What an operation makes of values.
@@ -220,6 +213,7 @@ impl Reader<'_> {
             }
             Operation::Slice(pieces) => {
                 let range = self.values(pieces, state);
+                self.number(&range, state);
                 values
                     .iter()
                     .map(|value| text::slice(value, &range))
@@ -228,7 +222,13 @@ impl Reader<'_> {
             Operation::Transform(pieces) => {
                 self.scan(pieces, state);
                 // `@P` expands the value as a prompt, substitutions in it as well.
-                if values.known().any(runs_commands) {
+                let expands =
+                    matches!(pieces.first(), Some(Piece::Literal { text, .. }) if text == "P");
+                if expands
+                    && values
+                        .iter()
+                        .any(|value| value.script().is_none_or(runs_commands))
+                {
                     self.gap("commands in a value that `${…@…}` may run".to_owned());
                 }
                 values.iter().map(Value::blurred).collect()
@@ -250,7 +250,8 @@ impl Reader<'_> {
             Name::Element { name, index } => {
                 let position = index.parse::<usize>().ok();
                 // What stands in the index may run something.
-                self.word_values(index, state);
+                let values = self.word_values(index, state);
+                self.number(&values, state);
                 self.list_variable(name, state)
                     .iter()
                     .map(|words| match (position, words.as_slice()) {
@@ -271,6 +272,7 @@ impl Reader<'_> {
                 let names = self.variable(name, state);
                 let mut values = Values::default();
                 for target in names.iter() {
+                    self.named(target, state);
                     match target
                         .bytes()
                         .and_then(|name| std::str::from_utf8(name).ok())
@@ -278,6 +280,9 @@ impl Reader<'_> {
                         Some("") => values.insert(Value::known("")),
                         Some(target) => match target.parse::<usize>() {
                             Ok(number) => values.extend(positional(number, state).iter().cloned()),
+                            Err(_) if !word::is_name(target) => values.insert(Value::unknown(
+                                format!("the variable that `{name}` names"),
+                            )),
                             Err(_) => values.extend(self.variable(target, state).iter().cloned()),
                         },
                         None => values
@@ -286,6 +291,18 @@ impl Reader<'_> {
                 }
                 values
             }
+            Name::Count => {
+                let counts = state.positional.iter().map(|words| {
+                    let is_known = !words.iter().any(|word| matches!(word, Value::Rest(_)));
+                    if is_known {
+                        Value::known(words.len().to_string())
+                    } else {
+                        Value::number()
+                    }
+                });
+                counts.collect()
+            }
+            Name::Keys(name) => Values::one(Value::unknown(format!("the indices of `{name}`"))),
             Name::All { .. } | Name::AllOf { .. } | Name::Special => Values::one(Value::number()),
         }
     }

@@ -11,6 +11,8 @@ use brush_parser::{
     ParseError, ParserOptions, Token, ast::Program, parse_tokens, uncached_tokenize_str,
 };
 
+use super::choice::as_loops;
+
 /// LIMIT: bytes of a script.
 const MAX_SCRIPT: usize = 256 << 10;
 /// LIMIT: `$(`, `${` and `$[` of a script. The tokenizer recurses into each.
@@ -44,11 +46,13 @@ pub(super) fn program(text: &str) -> Result<Program, NotParsed> {
     check_text(text)?;
     let options = ParserOptions::default();
     let parsed = catch_unwind(AssertUnwindSafe(|| {
-        let tokens = uncached_tokenize_str(text, &options.tokenizer_options()).map_err(|_| {
-            NotParsed::Syntax {
-                line: text.lines().count().max(1),
-            }
-        })?;
+        let mut tokens =
+            uncached_tokenize_str(text, &options.tokenizer_options()).map_err(|_| {
+                NotParsed::Syntax {
+                    line: text.lines().count().max(1),
+                }
+            })?;
+        as_loops(&mut tokens);
         check_tokens(&tokens)?;
         parse_tokens(&tokens, &options).map_err(|error| NotParsed::Syntax {
             line: match error {

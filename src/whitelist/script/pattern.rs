@@ -33,6 +33,13 @@ pub(crate) fn is_pattern(text: &[u8]) -> bool {
     is_set || text.iter().any(|byte| b"*?".contains(byte))
 }
 
+/// Whether a text has the form of an extended pattern, `@(a|b)` and its like, which bash knows in `[[` always and elsewhere by
+/// `shopt -s extglob`, and ksh everywhere.
+pub(crate) fn is_extended(text: &[u8]) -> bool {
+    text.windows(2)
+        .any(|pair| matches!(pair, [b'!' | b'*' | b'+' | b'?' | b'@', b'(']))
+}
+
 /// The pattern that matches exactly this text.
 pub(crate) fn escaped(text: &[u8]) -> Vec<u8> {
     let mut pattern = Vec::with_capacity(text.len());

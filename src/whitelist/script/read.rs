@@ -17,7 +17,7 @@ use brush_parser::{
 use super::{
     Context, Dialect, Environment, Gap, GapKind, Line, MAX_STEPS, Reading, Site, SiteKind, Sourced,
     parse::{self, NotParsed},
-    state::{State, Variable, Words},
+    state::{Content, State, Variable, Words},
     value::{FilePattern, Value, Values},
 };
 
@@ -65,11 +65,17 @@ pub(super) struct Reader<'a> {
     /// Names that go to what is started, and all values that each name had.
     pub(super) exported: BTreeSet<Rc<str>>,
     pub(super) exports_all: bool,
+    /// Variables to which values are assigned as numbers, or as names of others.
+    pub(super) numbers: BTreeSet<Rc<str>>,
     pub(super) ever: BTreeMap<Rc<str>, Values>,
+    /// What stands on the input of a command; none for what the container is given.
+    pub(super) stdin: Option<Value>,
     /// What a `read` reads where it stands behind a pipe from `find` or `ls`.
     pub(super) input: Option<FilePattern>,
-    /// Set by `set -f`: wildcards are themselves.
+    /// Set by `set -f`: wildcards may be themselves.
     pub(super) no_file_names: bool,
+    /// Set by `shopt -s nocasematch`: letters in patterns may match others.
+    pub(super) ignores_case: bool,
     pub(super) loops: Vec<Vec<State>>,
     /// The files that tests on the way to this place found.
     pub(super) guards: Vec<Vec<u8>>,
@@ -109,9 +115,12 @@ impl<'a> Reader<'a> {
             traps: Vec::new(),
             exported: BTreeSet::new(),
             exports_all: false,
+            numbers: BTreeSet::new(),
             ever: BTreeMap::new(),
+            stdin: context.input.clone(),
             input: None,
             no_file_names: false,
+            ignores_case: false,
             loops: Vec::new(),
             guards: Vec::new(),
             parsed: HashMap::new(),
@@ -233,6 +242,7 @@ impl<'a> Reader<'a> {
             function: self.frames.last().map(|frame| frame.name.to_string()),
             words,
             directory,
+            input: self.stdin.clone(),
         };
         if self.site_set.insert(site.clone()) {
             self.reading.sites.push(site);
@@ -297,9 +307,20 @@ impl<'a> Reader<'a> {
         self.depth -= 1;
     }
 
-    /// Traps run while the script does, mostly at its end: with what is known then.
+    /// Traps run while the script does, or at its end: with all that each variable holds at any time.
     fn run_traps(&mut self, state: &mut State) {
         state.unreachable = false;
+        if self.traps.is_empty() {
+            return;
+        }
+        let variables = Rc::make_mut(&mut state.variables);
+        for (name, values) in &self.ever {
+            let unset = || Rc::new(Variable::scalar(self.unset(name).iter().cloned()));
+            let variable = Rc::make_mut(variables.entry(Rc::clone(name)).or_insert_with(unset));
+            for value in values.iter() {
+                variable.add(Content::Scalar(value.clone()));
+            }
+        }
         for trap in std::mem::take(&mut self.traps) {
             self.file = Arc::clone(&trap.place.file);
             self.line = trap.place.line;

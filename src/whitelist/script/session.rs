@@ -16,6 +16,17 @@ impl Reader<'_> {
         for name in exported.filter(|name| name.starts_with("BASH_FUNC_")) {
             self.gap(format!("a function in the environment, `{name}`"));
         }
+        // bash(1), `BASHOPTS`: options that are switched on at the start.
+        let options = context.environment.variables.get("BASHOPTS");
+        let is_harmless = |options: &Value| {
+            options.bytes().is_some_and(|options| {
+                let mut options = options.split(|byte| *byte == b':');
+                !options.any(|option| matches!(option, b"expand_aliases" | b"lastpipe"))
+            })
+        };
+        if !options.is_none_or(|options| options.iter().all(is_harmless)) {
+            self.gap("options of the shell in the environment, `BASHOPTS`".to_owned());
+        }
         let Some(files) = context.environment.variables.get("BASH_ENV").cloned() else {
             return;
         };

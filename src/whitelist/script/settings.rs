@@ -22,14 +22,21 @@ impl Reader<'_> {
                     return;
                 }
                 b"-o" | b"+o" => {
-                    if behind.first().and_then(Value::bytes) == Some(b"allexport") {
-                        self.exports_all = &word[..] == b"-o";
+                    // What is switched off may be so in a subshell alone: it stays on.
+                    match behind.first().and_then(Value::bytes) {
+                        Some(b"allexport") => self.exports_all |= &word[..] == b"-o",
+                        Some(b"keyword") => self.takes_assignments(),
+                        Some(b"noglob") => self.no_file_names |= &word[..] == b"-o",
+                        _ => {}
                     }
                     rest = behind.get(1..).unwrap_or_default();
                 }
                 [b'-', options @ ..] => {
                     self.exports_all |= options.contains(&b'a');
                     self.no_file_names |= options.contains(&b'f');
+                    if options.contains(&b'k') {
+                        self.takes_assignments();
+                    }
                     // The name of an option follows: `set -euo pipefail`.
                     rest = if options.contains(&b'o') {
                         behind.get(1..).unwrap_or_default()
@@ -37,21 +44,18 @@ impl Reader<'_> {
                         behind
                     };
                 }
-                [b'+', options @ ..] => {
-                    if options.contains(&b'a') {
-                        self.exports_all = false;
-                    }
-                    if options.contains(&b'f') {
-                        self.no_file_names = false;
-                    }
-                    rest = behind;
-                }
+                [b'+', ..] => rest = behind,
                 _ => break,
             }
         }
         if !rest.is_empty() {
             state.positional = vec![rest.to_vec()];
         }
+    }
+
+    /// `set -k`: assignments count wherever they stand in a command.
+    fn takes_assignments(&mut self) {
+        self.gap("assignments among the words of commands, by `set -k`".to_owned());
     }
 
     pub(super) fn change_directory(&mut self, words: &[Value], state: &mut State) {

@@ -22,8 +22,6 @@ impl Reader<'_> {
             words => words,
         };
         let Some((file, arguments)) = words.split_first() else {
-            // `. <(command)`: the parser keeps no word for it.
-            self.gap("a file is sourced whose name is not known".to_owned());
             return;
         };
         match file {

@@ -65,6 +65,7 @@ fn reading_in(files: &[(&str, &str)], text: &str, arguments: &[&str]) -> Reading
                 others: None,
             }),
             directory: Value::known("/"),
+            input: None,
             files: &files,
             steps: super::MAX_STEPS,
         },
@@ -133,7 +134,7 @@ fn commands_are_found_wherever_they_stand() {
         ("for x in $(a); do b $x; done", &["1 a", "1 b ?*"]),
         ("x=1 a > $(b) 2>&1", &["1 b", "1 a"]),
         ("arr[$(a)]=$(b)", &["1 a", "1 b"]),
-        ("tee >(a) <b", &["1 a", "1 tee"]),
+        ("tee >(a) <b", &["1 a", "1 tee ?"]),
     ] {
         let reading = reading_in(&[], text, &[]);
         let mut found = told(&reading);
@@ -493,6 +494,7 @@ proptest! {
             arguments: Vec::new(),
             environment: Arc::new(Environment::default()),
             directory: Value::known("/"),
+            input: None,
             files: &files,
             steps: super::MAX_STEPS,
         });

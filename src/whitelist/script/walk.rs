@@ -6,10 +6,16 @@
 
 use brush_parser::ast::{
     AndOr, AndOrList, BinaryPredicate, Command, CompoundCommand, CompoundList, ExtendedTestExpr,
-    Pipeline, Program, SeparatorOperator,
+    Pipeline, Program, SeparatorOperator, UnaryPredicate,
 };
 
-use super::{SiteKind, read::Reader, state::State, word};
+use super::{
+    Dialect, SiteKind,
+    read::Reader,
+    state::{State, Variable},
+    value::{Value, Why},
+    word,
+};
 
 impl Reader<'_> {
     /// Walks a program one level deeper, if there is one left.
@@ -87,15 +93,20 @@ impl Reader<'_> {
             self.command(command, state);
             return;
         }
-        let outer = self.input.take();
+        let outer = (self.input.take(), self.stdin.clone());
         for (index, command) in pipeline.seq.iter().enumerate() {
             let mut own = state.clone();
             self.command(command, &mut own);
+            // ksh runs the last command of a pipe itself, others of its like do not.
+            if index + 1 == pipeline.seq.len() && self.context.dialect == Dialect::Korn {
+                self.join(state, &own);
+            }
             if index == 0 {
                 self.input = self.listed_files(command, &mut state.clone());
             }
+            self.stdin = Some(self.piped(command, &mut state.clone()));
         }
-        self.input = outer;
+        (self.input, self.stdin) = outer;
     }
 
     fn command(&mut self, command: &Command, state: &mut State) {
@@ -106,13 +117,17 @@ impl Reader<'_> {
         self.deeper(|reader| match command {
             Command::Simple(simple) => reader.simple(simple, state),
             Command::Compound(compound, redirects) => {
+                let outer = reader.stdin.clone();
                 reader.redirects(redirects.as_ref(), state);
                 reader.compound(compound, state);
+                reader.stdin = outer;
             }
             Command::Function(function) => reader.define(function, state),
             Command::ExtendedTest(test, redirects) => {
                 reader.at(&test.loc);
+                let outer = reader.stdin.clone();
                 reader.redirects(redirects.as_ref(), state);
+                reader.stdin = outer;
                 reader.test(&test.expr, state);
             }
         });
@@ -152,6 +167,15 @@ impl Reader<'_> {
                 });
             }
             CompoundCommand::Coprocess(coprocess) => {
+                // The descriptors of its pipes.
+                let name = coprocess
+                    .name
+                    .as_ref()
+                    .map_or("COPROC", |name| &*name.value);
+                if word::is_name(name) {
+                    let why = Why::new("the descriptors of a `coproc`");
+                    self.assign(name, Variable::list(vec![Value::Rest(why)]), state);
+                }
                 let mut inner = state.clone();
                 self.command(&coprocess.body, &mut inner);
             }
@@ -167,8 +191,13 @@ impl Reader<'_> {
             ExtendedTestExpr::Not(inner) | ExtendedTestExpr::Parenthesized(inner) => {
                 reader.test(inner, state);
             }
-            ExtendedTestExpr::UnaryTest(_, word) => {
-                reader.word_values(&word.value, state);
+            ExtendedTestExpr::UnaryTest(predicate, word) => {
+                let values = reader.word_values(&word.value, state);
+                if matches!(predicate, UnaryPredicate::ShellVariableIsSetAndAssigned) {
+                    for name in values.iter() {
+                        reader.named(name, state);
+                    }
+                }
             }
             ExtendedTestExpr::BinaryTest(predicate, one, other) => {
                 let one = reader.word_values(&one.value, state);

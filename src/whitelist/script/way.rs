@@ -14,11 +14,14 @@ const MAX_WAYS: usize = 48;
 /// A way in which the words so far can come out.
 #[derive(Clone, Default)]
 pub(super) struct Way {
-    pub(super) words: Words,
+    /// Those that are finished.
+    pub(super) words: Vec<Open>,
     pub(super) open: Option<Open>,
+    /// Whether the first of them stands apart from what is before: blanks were split off.
+    begins_apart: bool,
 }
 
-/// A word that is not finished.
+/// A word that is not finished, or whose wildcards are not looked at yet.
 #[derive(Clone, Default)]
 pub(super) struct Open {
     pub(super) bytes: Vec<u8>,
@@ -30,14 +33,64 @@ pub(super) struct Open {
     pub(super) has_numbers: bool,
 }
 
-/// Whether the shell splits a value into words.
+/// What the shell does with a value that it puts into a word.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(super) enum Splitting {
+    /// It is text, wildcards in it as well.
+    Quoted,
+    /// It is split into words, and wildcards in it count.
     Split,
+    /// It is not split, and wildcards in it count.
     Whole,
 }
 
+/// One list of words that a parameter or substitution may come to.
+#[derive(Clone, PartialEq, Eq)]
+pub(super) struct List {
+    pub(super) words: Words,
+    pub(super) splitting: Splitting,
+    /// Whether its first word stands apart from what is before it, and its last one from what follows.
+    apart: (bool, bool),
+}
+
+impl List {
+    pub(super) fn new(words: Words, splitting: Splitting) -> Self {
+        Self {
+            words,
+            splitting,
+            apart: (false, false),
+        }
+    }
+
+    /// The words of a way, as they are.
+    pub(super) fn of(way: Way, finish: impl FnMut(Open) -> Value) -> Self {
+        let apart = (
+            way.begins_apart,
+            way.open.is_none() && !way.words.is_empty(),
+        );
+        let words = way.words.into_iter().chain(way.open).map(finish);
+        Self {
+            words: words.collect(),
+            splitting: Splitting::Quoted,
+            apart,
+        }
+    }
+}
+
+/// The same for each of some lists.
+pub(super) fn lists(lists: Vec<Words>, splitting: Splitting) -> Vec<List> {
+    let lists = lists.into_iter();
+    lists.map(|words| List::new(words, splitting)).collect()
+}
+
 impl Open {
+    fn special(value: Value) -> Self {
+        Self {
+            special: Some(value),
+            ..Self::default()
+        }
+    }
+
     pub(super) fn into_value(self) -> Value {
         match self.special {
             Some(special) => special,
@@ -49,7 +102,8 @@ impl Open {
 
 impl Way {
     pub(super) fn size(&self) -> usize {
-        self.words.len() * 16 + self.open.as_ref().map_or(0, |open| open.bytes.len())
+        let words = self.words.iter().chain(&self.open);
+        words.map(|word| 16 + word.bytes.len()).sum()
     }
 
     fn open(&mut self) -> &mut Open {
@@ -57,7 +111,8 @@ impl Way {
     }
 
     fn close(&mut self) {
-        self.words.extend(self.open.take().map(Open::into_value));
+        self.begins_apart |= self.open.is_none() && self.words.is_empty();
+        self.words.extend(self.open.take());
     }
 
     pub(super) fn literal(&mut self, text: &[u8], quoted: bool) {
@@ -81,9 +136,10 @@ impl Way {
         }
     }
 
-    fn value(&mut self, value: &Value, splitting: Splitting) {
+    pub(super) fn value(&mut self, value: &Value, splitting: Splitting) {
         match (value, splitting) {
-            (Value::Known(bytes), Splitting::Whole) => self.literal(bytes, true),
+            (Value::Known(bytes), Splitting::Quoted) => self.literal(bytes, true),
+            (Value::Known(bytes), Splitting::Whole) => self.literal(bytes, false),
             (Value::Known(bytes), Splitting::Split) => {
                 for (index, word) in bytes.split(u8::is_ascii_whitespace).enumerate() {
                     if index > 0 {
@@ -99,9 +155,11 @@ impl Way {
                 self.open().has_numbers = true;
             }
             (Value::Unknown(why), Splitting::Split) if self.open.is_none() => {
-                self.words.push(Value::Rest(why.clone()));
+                self.words.push(Open::special(Value::Rest(why.clone())));
             }
-            (Value::Rest(_), _) if self.open.is_none() => self.words.push(value.clone()),
+            (Value::Rest(_), _) if self.open.is_none() => {
+                self.words.push(Open::special(value.clone()));
+            }
             (value, _) => {
                 let open = self.open();
                 let alone = open.bytes.is_empty() && open.special.is_none();
@@ -116,7 +174,7 @@ impl Way {
 }
 
 /// Each way so far, with each list that can come next.
-pub(super) fn each(ways: &[Way], lists: &[Words], splitting: Splitting) -> Vec<Way> {
+pub(super) fn each(ways: &[Way], lists: &[List]) -> Vec<Way> {
     if ways.len().saturating_mul(lists.len()) > MAX_WAYS {
         return vec![unknown_way(Why::new("one of too many values to follow"))];
     }
@@ -124,11 +182,17 @@ pub(super) fn each(ways: &[Way], lists: &[Words], splitting: Splitting) -> Vec<W
     for way in ways {
         for list in lists {
             let mut way = way.clone();
-            for (index, value) in list.iter().enumerate() {
+            if list.apart.0 {
+                way.close();
+            }
+            for (index, value) in list.words.iter().enumerate() {
                 if index > 0 {
                     way.close();
                 }
-                way.value(value, splitting);
+                way.value(value, list.splitting);
+            }
+            if list.apart.1 {
+                way.close();
             }
             if way.words.len() > MAX_WORDS {
                 return vec![unknown_way(Why::new("too many words"))];
@@ -171,8 +235,8 @@ pub(super) fn combine(ways: &[Words], next: &[Words]) -> Vec<Words> {
 
 pub(super) fn unknown_way(why: Why) -> Way {
     Way {
-        words: vec![Value::Rest(why)],
-        open: None,
+        words: vec![Open::special(Value::Rest(why))],
+        ..Way::default()
     }
 }
 

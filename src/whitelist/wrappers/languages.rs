@@ -101,7 +101,7 @@ pub(super) fn sed(arguments: &[Value]) -> Vec<Inner> {
     told("sed", &texts, sed_starts_none)
 }
 
-fn told(name: &str, texts: &[Value], starts_none: fn(&[u8]) -> bool) -> Vec<Inner> {
+pub(super) fn told(name: &str, texts: &[Value], starts_none: fn(&[u8]) -> bool) -> Vec<Inner> {
     for text in texts {
         match text.script() {
             Some(text) if starts_none(text) => {}

@@ -4,13 +4,16 @@
 //! that is not known is taken for one without an argument, so that a wrong guess makes an argument a program: that is
 //! looked for, not found, and told.
 
+mod clients;
 mod each;
 mod env;
 mod languages;
 mod special;
+mod texts;
 
 use super::script::{FilePattern, Value};
 
+use clients::{mongo, mysql, psql};
 use each::{find, xargs};
 use env::{env, with_variables};
 use languages::{awk, sed};
@@ -200,14 +203,17 @@ const WRAPPERS: &[Wrapper] = &[
     wrapper(&["linux32", "linux64", "setarch"], "", &[], 0),
 ];
 
-/// What a program of this name goes on to run with these arguments.
-pub(super) fn inner(name: &[u8], arguments: &[Value]) -> Vec<Inner> {
+/// What a program of this name goes on to run with these arguments and this input.
+pub(super) fn inner(name: &[u8], arguments: &[Value], input: Option<&Value>) -> Vec<Inner> {
     let name = std::str::from_utf8(name).unwrap_or_default();
     match name {
         "env" => env(arguments),
         "awk" | "gawk" | "mawk" | "nawk" | "original-awk" => awk(arguments),
         "chroot" => chroot(arguments),
         "find" => find(arguments),
+        "mysql" | "mariadb" => mysql(name, arguments, input),
+        "mongo" | "mongosh" => mongo(name, arguments, input),
+        "psql" => psql(arguments, input),
         "sed" | "gsed" => sed(arguments),
         "xargs" => xargs(arguments),
         "su" | "runuser" => su(name, arguments),

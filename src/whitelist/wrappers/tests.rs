@@ -9,7 +9,7 @@ fn carried(line: &str) -> String {
         .map(|word| Value::known(word.trim()))
         .collect();
     let (name, arguments) = words.split_first().unwrap();
-    let shown = inner(name.bytes().unwrap(), arguments)
+    let shown = inner(name.bytes().unwrap(), arguments, None)
         .into_iter()
         .map(|inner| {
             let variables: Vec<String> = inner

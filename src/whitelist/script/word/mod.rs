@@ -46,17 +46,21 @@ pub(super) enum Name {
     All { joined: bool },
     /// `${name[@]}`, `${name[*]}`
     AllOf { name: String, joined: bool },
+    /// `$#`
+    Count,
     /// `${name[index]}`
     Element { name: String, index: String },
     /// `${!name}`
     Indirect(String),
+    /// `${!name[@]}`: its indices, which may be any texts; and `${!name[index]}`, which is not followed.
+    Keys(String),
     /// `$name`
     Named(String),
     /// `$1`
     Positional(usize),
     /// `$0`
     Script,
-    /// `$?`, `$$`, `$#`, `$!`, `$-`, `${!prefix*}`: a number or a list of names.
+    /// `$?`, `$$`, `$!`, `$-`, `${!prefix*}`: a number or a list of names.
     Special,
 }
 

@@ -27,6 +27,7 @@ impl Scanner<'_> {
             match self.name()? {
                 Name::Named(_) if self.eat("*") || self.eat("@") => Name::Special,
                 Name::Named(name) => Name::Indirect(name),
+                Name::AllOf { name, .. } | Name::Element { name, .. } => Name::Keys(name),
                 _ => Name::Special,
             }
         } else {
@@ -124,12 +125,18 @@ impl Scanner<'_> {
             },
             b'/' => {
                 let all = doubled(self);
-                let pattern = self.pieces(Within::Search)?;
+                let is_anchored = !all && matches!(self.peek(), Some(b'#' | b'%'));
+                let mut pattern = self.pieces(Within::Search)?;
                 let replacement = if self.eat("/") {
                     self.pieces(word)?
                 } else {
                     Vec::new()
                 };
+                // At the start or the end only: not followed.
+                if is_anchored {
+                    pattern.extend(replacement);
+                    return Ok(Operation::Transform(pattern));
+                }
                 Operation::Replace {
                     all,
                     pattern,

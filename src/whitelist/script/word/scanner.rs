@@ -263,7 +263,8 @@ impl<'a> Scanner<'a> {
             b'*' => Name::All { joined: true },
             b'0' => Name::Script,
             b'1'..=b'9' => Name::Positional(usize::from(byte - b'0')),
-            b'#' | b'?' | b'-' | b'$' | b'!' => Name::Special,
+            b'#' => Name::Count,
+            b'?' | b'-' | b'$' | b'!' => Name::Special,
             _ => return self.identifier().map(Name::Named),
         };
         self.at += 1;
