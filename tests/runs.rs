@@ -144,6 +144,12 @@ fn databases_run_under_their_generated_profiles() -> Result<()> {
 fn linux_6_1_runs_them_too() -> Result<()> {
     live(
         Kernel::V6_1,
-        vec![servers::redis(), starts::busybox()?, starts::s6()],
+        vec![
+            servers::redis(),
+            servers::nginx(),
+            starts::busybox()?,
+            starts::scratch()?,
+            starts::s6(),
+        ],
     )
 }
