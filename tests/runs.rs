@@ -8,6 +8,8 @@
 
 #![expect(clippy::print_stdout, reason = "a test tells what it did")]
 
+#[path = "runs/attacker.rs"]
+mod attacker;
 #[path = "runs/bundle.rs"]
 mod bundle;
 #[path = "runs/databases.rs"]
@@ -54,8 +56,23 @@ fn live(kernel: Kernel, subjects: Vec<Subject>) -> Result<()> {
     ];
     let options = ["-Cstrip=symbols", "-Ctarget-feature=+crt-static"];
     let breaker = build("breaker", &breaker, &options)?;
+    let dynamic = [("dynamic.rs", include_str!("guest/dynamic.rs"))];
+    let library = [("library.rs", include_str!("guest/library.rs"))];
+    let shared = [
+        "--crate-type=cdylib",
+        "-Clink-arg=-nostdlib",
+        "--check-cfg=cfg(regular)",
+    ];
     let mut files = vec![
         ("breaker".to_owned(), breaker),
+        (
+            "dropped/dynamic".to_owned(),
+            build("dynamic", &dynamic, &[])?,
+        ),
+        (
+            "dropped/library.so".to_owned(),
+            build("dropped", &library, &shared)?,
+        ),
         ("layers/runc.tar".to_owned(), runc),
     ];
     for (path, file) in prepared.iter().flat_map(|prepared| &prepared.layers) {
@@ -127,6 +144,12 @@ fn databases_run_under_their_generated_profiles() -> Result<()> {
 fn linux_6_1_runs_them_too() -> Result<()> {
     live(
         Kernel::V6_1,
-        vec![servers::redis(), starts::busybox()?, starts::s6()],
+        vec![
+            servers::redis(),
+            servers::nginx(),
+            starts::busybox()?,
+            starts::scratch()?,
+            starts::s6(),
+        ],
     )
 }

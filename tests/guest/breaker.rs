@@ -217,6 +217,16 @@ const WAYS: &[(&str, Way)] = &[
         fs::write(format!("/proc/{}/root{victim}", std::process::id()), fs::read(SELF)?)?;
         run(victim)
     }),
+    ("folder renamed", |victim| {
+        let folder = Path::new(victim).parent().ok_or(ErrorKind::NotFound)?;
+        let former = folder.with_extension("former");
+        fs::rename(folder, &former)?;
+        let ran = fs::create_dir(folder).and_then(|()| put(victim)).and_then(|()| run(victim));
+        // Whatever came of it: others want what is in there.
+        let _ = fs::remove_dir_all(folder);
+        fs::rename(&former, folder)?;
+        ran
+    }),
     ("chroot", |victim| {
         let inside = format!("/tmp/root{victim}");
         let folder = Path::new(&inside).parent().ok_or(ErrorKind::NotFound)?;

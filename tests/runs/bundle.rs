@@ -4,10 +4,20 @@ use serde_json::{Value, json};
 
 use crate::{machine::commands::GuestCommand, subject::Subject};
 
-/// What a container runtime tells runc, by `config.json`: namespaces, mounts and capabilities are those of a plain container.
-pub(crate) fn bundle(subject: &Subject, profile: &str, command: &[String]) -> GuestCommand {
+/// What a container runtime tells runc, by `config.json`: namespaces, mounts and capabilities are those of a plain container. Its
+/// environment is the image's, and what the pod adds.
+pub(crate) fn bundle(
+    subject: &Subject,
+    profile: &str,
+    command: &[String],
+    added: &[&str],
+) -> GuestCommand {
     let config = &subject.config;
-    let environment = config.get("Env");
+    let environment = config.get("Env").and_then(Value::as_array);
+    let environment = environment.into_iter().flatten().cloned();
+    let environment: Vec<Value> = environment
+        .chain(added.iter().map(|&entry| entry.into()))
+        .collect();
     let namespaces = ["ipc", "mount", "network", "pid", "uts"].map(|kind| json!({ "type": kind }));
     let mount = |target: &str, kind: &str, options: &[&str]| json!({ "destination": target, "type": kind, "source": kind, "options": options });
     let bundle = json!({

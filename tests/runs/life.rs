@@ -11,6 +11,7 @@ use armorgate::compare::Runtime;
 use serde_json::json;
 
 use crate::{
+    attacker::{DROP, PRELOADED, breaker},
     bundle::{BUNDLE, bundle},
     images::{Store, named},
     machine::commands::GuestCommand,
@@ -114,7 +115,7 @@ impl Prepared {
                 "set -e; mkdir -p {BUNDLE}/rootfs; mount -t tmpfs none {BUNDLE}/rootfs; {}",
                 unpack.join("; ")
             )),
-            bundle(&self.subject, &self.profile, &self.command()),
+            bundle(&self.subject, &self.profile, &self.command(), &[]),
             shell(self.start()),
             shell(self.ask()),
             shell(format!(
@@ -131,7 +132,13 @@ impl Prepared {
                 "cp /breaker {BUNDLE}/rootfs/ && runc exec {name} {}",
                 quoted(&breaker("all", &self.listed))
             )),
-            GuestCommand::Forget,
+            GuestCommand::Log,
+            // Libraries that he has dropped, for a program that the loader starts: by its environment, and by the program's wish.
+            shell(format!(
+                "{DROP} && runc exec --env {PRELOADED} {name} {} 2>&1 || :",
+                quoted(&self.load())
+            )),
+            GuestCommand::Log,
             shell(self.ask()),
             shell(format!(
                 "runc exec {name} {}",
@@ -154,12 +161,16 @@ impl Prepared {
             GuestCommand::Load {
                 text: self.lacking.clone(),
             },
-            bundle(&self.subject, &lacking(name), &self.command()),
+            bundle(&self.subject, &lacking(name), &self.command(), &[]),
             shell(self.starve()),
             // Under the default the same attacker gets through.
-            bundle(&self.subject, &default, &breaker("some", &self.listed)),
+            bundle(&self.subject, &default, &breaker("some", &self.listed), &[]),
             shell(format!(
                 "runc delete --force {name}; runc run --bundle {BUNDLE} {name} </dev/null"
+            )),
+            bundle(&self.subject, &default, &self.load(), &[PRELOADED]),
+            shell(format!(
+                "runc delete --force {name}; runc run --bundle {BUNDLE} {name} </dev/null 2>&1"
             )),
             shell(format!(
                 "runc delete --force {name}; umount {BUNDLE}/rootfs"
@@ -234,14 +245,7 @@ fn lacking(name: &str) -> String {
     format!("lacking-{name}")
 }
 
-/// What tries to run something else than these.
-fn breaker(what: &str, listed: &[String]) -> Vec<String> {
-    let mut words = owned(&["/breaker", what]);
-    words.extend(listed.iter().cloned());
-    words
-}
-
-fn owned(words: &[&str]) -> Vec<String> {
+pub(crate) fn owned(words: &[&str]) -> Vec<String> {
     words.iter().map(|&word| word.to_owned()).collect()
 }
 
