@@ -10,6 +10,8 @@
 
 #[path = "runs/attacker.rs"]
 mod attacker;
+#[path = "runs/brokers.rs"]
+mod brokers;
 #[path = "runs/bundle.rs"]
 mod bundle;
 #[path = "runs/databases.rs"]
@@ -137,6 +139,11 @@ fn languages_run_under_their_generated_profiles() -> Result<()> {
 fn databases_run_under_their_generated_profiles() -> Result<()> {
     use databases::{mariadb, postgres};
     live(Kernel::V6_12, vec![postgres(), mariadb()])
+}
+
+#[test]
+fn brokers_run_under_their_generated_profiles() -> Result<()> {
+    live(Kernel::V6_12, vec![brokers::rabbitmq()])
 }
 
 /// The other kernel, with one of each kind of start.

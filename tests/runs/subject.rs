@@ -142,6 +142,7 @@ pub(crate) const SEARCH_PATH: &str =
 const ACCOUNTS: &str = "\
 root:x:0:0::/root:/bin/sh
 www-data:x:33:33::/var/www:/bin/false
+rabbitmq:x:994:994::/var/lib/rabbitmq:/bin/false
 memcache:x:995:995::/:/bin/false
 haproxy:x:996:996::/:/bin/false
 mysql:x:997:997::/var/lib/mysql:/bin/false
@@ -152,6 +153,7 @@ const GROUPS: &str = "\
 root:x:0:
 adm:x:4:
 www-data:x:33:
+rabbitmq:x:994:
 memcache:x:995:
 haproxy:x:996:
 mysql:x:997:
