@@ -187,7 +187,7 @@ mod tests {
             ),
             (
                 "abi \"/etc/shadow\", profile web { }",
-                "not in /etc/apparmor.d",
+                "no ABI `/etc/shadow`",
             ),
         ] {
             let error = checked(text).unwrap_err();
