@@ -46,6 +46,7 @@ fn shown(arguments: &[&str], input: &str) -> Result<String> {
 fn help_is_worth_reading() -> Result<()> {
     for command in [
         "",
+        "agent",
         "check",
         "compare",
         "completions",
@@ -397,6 +398,8 @@ fn what_cannot_be_done_is_one_line_and_exit_code_2() -> Result<()> {
     for arguments in [
         vec!["check"],
         vec!["chekc"],
+        vec!["agent"],
+        vec!["agent", "--node", "../node"],
         vec!["serve"],
         vec!["check", "-", "--mode", "off"],
     ] {

@@ -3,6 +3,7 @@
 //! Exit codes: 0 fine · 1 the policy says no · 2 could not do it (usage, unreadable, network). A closed pipe on standard
 //! output is fine.
 
+mod agent;
 mod check;
 mod compare;
 mod completions;
@@ -57,6 +58,7 @@ struct Cli {
 
 #[derive(Debug, Subcommand)]
 enum Command {
+    Agent(agent::AgentCommand),
     Check(check::Check),
     Compare(compare::Compare),
     Completions(completions::Completions),
@@ -82,6 +84,10 @@ pub fn run() -> ExitCode {
     install_provider();
     let cli = Cli::parse();
     let done = match cli.command {
+        Command::Agent(agent) => {
+            start_logging(LogFormat::detect());
+            agent.run()
+        }
         Command::Check(check) => check.run(),
         Command::Compare(compare) => compare.run(),
         Command::Completions(completions) => completions.run(),

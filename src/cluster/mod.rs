@@ -1,15 +1,21 @@
 //! The Kubernetes API: the only room that names `kube::Client`.
 
 mod namespaces;
+mod node_profiles;
 mod nodes;
 pub mod objects;
+mod pods;
 mod profile_objects;
+mod texts;
 
 use kube::{Client, Config};
 
 pub use namespaces::{Label, Namespaces};
+pub use node_profiles::{NodeObject, NotWritten};
 pub use nodes::{NoCluster, Nodes, NotListed, Since};
+pub use pods::{NodePods, PodNames};
 pub use profile_objects::watch_profile_objects;
+pub use texts::{ObjectText, Texts};
 
 /// The namespace label that sets the gate's mode.
 pub const PROFILE_LABEL: &str = "armorgate.dev/profile";

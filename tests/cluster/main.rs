@@ -11,6 +11,7 @@
     reason = "a test may fail loudly, and has something to print"
 )]
 
+mod agent;
 #[expect(dead_code, reason = "made for more than is wanted here")]
 #[path = "../support/images.rs"]
 mod images;
@@ -163,6 +164,15 @@ const TESTS: &[(&str, Test)] = &[
     (
         "an_update_that_makes_it_worse_is_refused",
         updates::worse_update,
+    ),
+    ("an_agent_reports_its_own_node_and_no_other", agent::reports),
+    (
+        "an_agent_hears_of_its_nodes_pods_and_of_their_profiles",
+        agent::hears,
+    ),
+    (
+        "an_agents_token_may_no_more_than_it_needs",
+        agent::may_no_more,
     ),
     ("debug_containers_are_judged", updates::debug_containers),
     ("deletion_is_never_in_the_way", updates::deletion),

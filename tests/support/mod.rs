@@ -280,7 +280,8 @@ impl Webhook {
     }
 }
 
-fn listening(log: &str) -> Vec<SocketAddr> {
+/// The addresses that a log says somebody listens on.
+pub(crate) fn listening(log: &str) -> Vec<SocketAddr> {
     let field = |line: &str| {
         let line: serde_json::Value = serde_json::from_str(line).ok()?;
         let is_listening = line.get("message")?.as_str()? == "listening";
