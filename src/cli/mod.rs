@@ -7,6 +7,7 @@ mod check;
 mod compare;
 mod completions;
 mod config;
+mod controller;
 mod demo;
 mod explain;
 mod generate;
@@ -60,6 +61,7 @@ enum Command {
     Check(check::Check),
     Compare(compare::Compare),
     Completions(completions::Completions),
+    Controller(controller::ControllerCommand),
     Demo(demo::Demo),
     Explain(explain::Explain),
     Generate(generate::Generate),
@@ -85,6 +87,10 @@ pub fn run() -> ExitCode {
         Command::Check(check) => check.run(),
         Command::Compare(compare) => compare.run(),
         Command::Completions(completions) => completions.run(),
+        Command::Controller(controller) => {
+            start_logging(LogFormat::detect());
+            controller.run()
+        }
         Command::Demo(demo) => demo.run(),
         Command::Explain(explain) => explain.run(),
         Command::Generate(generate) => generate.run(),

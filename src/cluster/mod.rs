@@ -1,13 +1,24 @@
 //! The Kubernetes API: the only room that names `kube::Client`.
 
+mod lease;
 mod namespaces;
 mod nodes;
 pub mod objects;
+mod profiles;
+mod pull_secrets;
+mod templates;
+mod watches;
 
-use kube::{Client, Config};
+use kube::Config;
 
+pub use kube::Client;
+pub use lease::Candidate;
 pub use namespaces::{Label, Namespaces};
 pub use nodes::{NoCluster, Nodes, NotListed, Since};
+pub use profiles::{ProfileObjects, Written};
+pub use pull_secrets::PullSecrets;
+pub use templates::{pod_template, profiles_of_pods};
+pub use watches::{Happening, ObjectKey, ObjectSeen, ProfileSeen, WATCHED_KINDS, watch_all};
 
 /// The namespace label that sets the gate's mode.
 pub const PROFILE_LABEL: &str = "armorgate.dev/profile";
@@ -19,7 +30,7 @@ pub const WHITELIST_LABEL: &str = "armorgate.dev/whitelist";
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum ClusterError {
-    /// The client could not be built.
+    /// The client could not be built, or what it asked was refused.
     #[error("cannot talk to the cluster: {0}")]
     Client(#[from] kube::Error),
     /// Neither a kubeconfig nor a pod's service account.

@@ -1,7 +1,9 @@
 //! Logs and metrics: what the running program says of itself.
 
+mod controller;
 mod logging;
 mod metrics;
 
+pub use controller::{ControllerMetrics, GenerationLabels};
 pub use logging::{LogFormat, start_logging};
 pub use metrics::{Counted, Metrics, ReloadLabels, RequestLabels};

@@ -11,11 +11,18 @@
     reason = "a test may fail loudly, and has something to print"
 )]
 
+mod controller;
+#[path = "../support/images.rs"]
+#[expect(dead_code, reason = "made for more than is wanted here")]
+mod images;
 mod lifecycle;
 mod modes;
 mod nodes;
 mod objects;
 mod permissions;
+#[path = "../support/registry.rs"]
+#[expect(dead_code, reason = "made for more than is wanted here")]
+mod registry;
 #[path = "../support/mod.rs"]
 mod support;
 mod updates;
@@ -148,6 +155,26 @@ const TESTS: &[(&str, Test)] = &[
     (
         "an_update_that_makes_it_worse_is_refused",
         updates::worse_update,
+    ),
+    (
+        "profiles_are_made_for_templates_and_for_pods_of_their_own_names",
+        controller::profiles_are_made,
+    ),
+    (
+        "an_image_that_cannot_be_read_is_told_and_tried_again",
+        controller::failures_are_told,
+    ),
+    (
+        "a_profile_that_people_write_shows_what_it_permits",
+        controller::profiles_of_people_are_judged,
+    ),
+    (
+        "of_two_controllers_one_leads_and_the_other_takes_over",
+        controller::one_leads,
+    ),
+    (
+        "generated_profiles_that_nothing_names_are_deleted",
+        controller::garbage_is_collected,
     ),
     ("debug_containers_are_judged", updates::debug_containers),
     ("deletion_is_never_in_the_way", updates::deletion),
