@@ -49,6 +49,7 @@ fn help_is_worth_reading() -> Result<()> {
         "check",
         "compare",
         "completions",
+        "controller",
         "demo",
         "explain",
         "generate",
