@@ -50,6 +50,7 @@ fn help_is_worth_reading() -> Result<()> {
         "check",
         "compare",
         "completions",
+        "controller",
         "demo",
         "explain",
         "generate",

@@ -8,6 +8,7 @@ mod check;
 mod compare;
 mod completions;
 mod config;
+mod controller;
 mod demo;
 mod explain;
 mod generate;
@@ -62,6 +63,7 @@ enum Command {
     Check(check::Check),
     Compare(compare::Compare),
     Completions(completions::Completions),
+    Controller(controller::ControllerCommand),
     Demo(demo::Demo),
     Explain(explain::Explain),
     Generate(generate::Generate),
@@ -91,6 +93,10 @@ pub fn run() -> ExitCode {
         Command::Check(check) => check.run(),
         Command::Compare(compare) => compare.run(),
         Command::Completions(completions) => completions.run(),
+        Command::Controller(controller) => {
+            start_logging(LogFormat::detect());
+            controller.run()
+        }
         Command::Demo(demo) => demo.run(),
         Command::Explain(explain) => explain.run(),
         Command::Generate(generate) => generate.run(),

@@ -1,21 +1,32 @@
 //! The Kubernetes API: the only room that names `kube::Client`.
 
+mod lease;
 mod namespaces;
 mod node_profiles;
 mod nodes;
 pub mod objects;
 mod pods;
 mod profile_objects;
+mod profiles;
+mod pull_secrets;
+mod templates;
 mod texts;
+mod watches;
 
-use kube::{Client, Config};
+use kube::Config;
 
+pub use kube::Client;
+pub use lease::Candidate;
 pub use namespaces::{Label, Namespaces};
 pub use node_profiles::{NodeObject, NotWritten};
 pub use nodes::{NoCluster, Nodes, NotListed, Since};
 pub use pods::{NodePods, PodNames};
 pub use profile_objects::watch_profile_objects;
+pub use profiles::{ProfileObjects, Written};
+pub use pull_secrets::PullSecrets;
+pub use templates::{pod_template, profiles_of_pods};
 pub use texts::{ObjectText, Texts};
+pub use watches::{Happening, ObjectKey, ObjectSeen, ProfileSeen, WATCHED_KINDS, watch_all};
 
 /// The namespace label that sets the gate's mode.
 pub const PROFILE_LABEL: &str = "armorgate.dev/profile";
@@ -27,7 +38,7 @@ pub const WHITELIST_LABEL: &str = "armorgate.dev/whitelist";
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum ClusterError {
-    /// The client could not be built.
+    /// The client could not be built, or what it asked was refused.
     #[error("cannot talk to the cluster: {0}")]
     Client(#[from] kube::Error),
     /// Neither a kubeconfig nor a pod's service account.

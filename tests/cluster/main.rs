@@ -12,6 +12,7 @@
 )]
 
 mod agent;
+mod controller;
 #[expect(dead_code, reason = "made for more than is wanted here")]
 #[path = "../support/images.rs"]
 mod images;
@@ -173,6 +174,26 @@ const TESTS: &[(&str, Test)] = &[
     (
         "an_agents_token_may_no_more_than_it_needs",
         agent::may_no_more,
+    ),
+    (
+        "profiles_are_made_for_templates_and_for_pods_of_their_own_names",
+        controller::profiles_are_made,
+    ),
+    (
+        "an_image_that_cannot_be_read_is_told_and_tried_again",
+        controller::failures_are_told,
+    ),
+    (
+        "a_profile_that_people_write_shows_what_it_permits",
+        controller::profiles_of_people_are_judged,
+    ),
+    (
+        "of_two_controllers_one_leads_and_the_other_takes_over",
+        controller::one_leads,
+    ),
+    (
+        "generated_profiles_that_nothing_names_are_deleted",
+        controller::garbage_is_collected,
     ),
     ("debug_containers_are_judged", updates::debug_containers),
     ("deletion_is_never_in_the_way", updates::deletion),

@@ -198,24 +198,7 @@ impl Reader<'_> {
                     state,
                 );
             }
-            "mapfile" | "readarray" => {
-                if words.iter().any(|word| has_option(word, b'C')) {
-                    self.gap(format!("a command that `{name} -C` runs"));
-                }
-                let why = Why::new(format!("what `{name}` reads"));
-                match words
-                    .iter()
-                    .rev()
-                    .find(|word| word.bytes().is_none_or(|word| !word.starts_with(b"-")))
-                {
-                    Some(Value::Known(array)) => {
-                        let array = String::from_utf8_lossy(array).into_owned();
-                        self.assign(&array, Variable::list(vec![Value::Rest(why)]), state);
-                    }
-                    Some(_) => state.any_changed = Some(why),
-                    None => self.assign("MAPFILE", Variable::list(vec![Value::Rest(why)]), state),
-                }
-            }
+            "mapfile" | "readarray" => self.read_lines(name, words, state),
             "printf" => {
                 if let [Value::Known(option), target, rest @ ..] = words
                     && &option[..] == b"-v"
@@ -281,6 +264,26 @@ impl Reader<'_> {
                 self.gap("a builtin that is switched on or off".to_owned());
             }
             _ => {}
+        }
+    }
+
+    /// `mapfile` and `readarray`: an array of the lines of the input.
+    fn read_lines(&mut self, name: &str, words: &[Value], state: &mut State) {
+        if words.iter().any(|word| has_option(word, b'C')) {
+            self.gap(format!("a command that `{name} -C` runs"));
+        }
+        let why = Why::new(format!("what `{name}` reads"));
+        match words
+            .iter()
+            .rev()
+            .find(|word| word.bytes().is_none_or(|word| !word.starts_with(b"-")))
+        {
+            Some(Value::Known(array)) => {
+                let array = String::from_utf8_lossy(array).into_owned();
+                self.assign(&array, Variable::list(vec![Value::Rest(why)]), state);
+            }
+            Some(_) => state.any_changed = Some(why),
+            None => self.assign("MAPFILE", Variable::list(vec![Value::Rest(why)]), state),
         }
     }
 }

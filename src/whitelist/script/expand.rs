@@ -128,14 +128,12 @@ impl Reader<'_> {
         ways.into_iter()
             .map(|way| match (way.words.as_slice(), way.open) {
                 ([], None) => Some(Arc::from([])),
-                ([], Some(open))
-                    if open.special.is_none()
-                        && !open.has_numbers
-                        && !pattern::is_extended(&open.pattern)
-                        && !(self.ignores_case
-                            && open.pattern.iter().any(u8::is_ascii_alphabetic)) =>
-                {
-                    Some(Arc::from(open.pattern))
+                ([], Some(open)) => {
+                    let is_another_way = open.special.is_some()
+                        || open.has_numbers
+                        || pattern::is_extended(&open.pattern)
+                        || self.ignores_case && open.pattern.iter().any(u8::is_ascii_alphabetic);
+                    (!is_another_way).then(|| Arc::from(open.pattern))
                 }
                 _ => None,
             })

@@ -29,9 +29,7 @@ impl Reader<'_> {
             IoRedirect::HereDocument(descriptor, document) => {
                 self.at_word(&document.doc);
                 let text = &document.doc.value;
-                let values = if !document.requires_expansion {
-                    Values::one(Value::known(text))
-                } else {
+                let values = if document.requires_expansion {
                     match word::here_document(text) {
                         Ok(pieces) => self.values(&pieces, state),
                         Err(error) => {
@@ -39,6 +37,8 @@ impl Reader<'_> {
                             Values::one(Value::unknown("a here-document"))
                         }
                     }
+                } else {
+                    Values::one(Value::known(text))
                 };
                 self.reads(*descriptor, &values);
             }

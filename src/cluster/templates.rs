@@ -1,0 +1,154 @@
+//! The pods that objects make, as JSON text; and which generated profiles running pods name.
+
+use k8s_openapi::api::{
+    apps::v1::{DaemonSet, Deployment, ReplicaSet, StatefulSet},
+    batch::v1::{CronJob, Job},
+    core::v1::Pod,
+};
+use kube::{
+    Api, Client, Resource,
+    api::{GetParams, ListParams},
+    core::Request,
+};
+use serde::Deserialize;
+use serde_json::value::RawValue;
+use std::collections::HashSet;
+
+use super::{ClusterError, watches::ObjectKey};
+use crate::verdict::{GENERATED_PREFIX, Kind};
+
+/// Reads the pod of an object: of a pod itself, of others the template. `None` where the object is gone, or holds none.
+pub async fn pod_template(
+    client: &Client,
+    key: &ObjectKey,
+) -> Result<Option<Box<RawValue>>, ClusterError> {
+    let Some(path) = path(key) else {
+        return Ok(None);
+    };
+    let request = Request::new(path).get(&key.name, &GetParams::default());
+    let request = request.map_err(kube::Error::BuildRequest)?;
+    match client.request_text(request).await {
+        Ok(text) => Ok(template(key.kind, text)),
+        Err(kube::Error::Api(status)) if status.is_not_found() => Ok(None),
+        Err(error) => Err(error.into()),
+    }
+}
+
+fn path(key: &ObjectKey) -> Option<String> {
+    let namespace = Some(&*key.namespace);
+    Some(match key.kind {
+        Kind::CronJob => CronJob::url_path(&(), namespace),
+        Kind::DaemonSet => DaemonSet::url_path(&(), namespace),
+        Kind::Deployment => Deployment::url_path(&(), namespace),
+        Kind::Job => Job::url_path(&(), namespace),
+        Kind::Pod => Pod::url_path(&(), namespace),
+        Kind::ReplicaSet => ReplicaSet::url_path(&(), namespace),
+        Kind::StatefulSet => StatefulSet::url_path(&(), namespace),
+        Kind::PodTemplate | Kind::ReplicationController => return None,
+    })
+}
+
+#[derive(Deserialize)]
+struct Outer<S> {
+    spec: S,
+}
+
+#[derive(Deserialize)]
+struct Templated {
+    template: Box<RawValue>,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct Scheduled {
+    job_template: Outer<Templated>,
+}
+
+fn template(kind: Kind, text: String) -> Option<Box<RawValue>> {
+    match kind {
+        Kind::Pod => RawValue::from_string(text).ok(),
+        Kind::CronJob => {
+            let object: Outer<Scheduled> = serde_json::from_str(&text).ok()?;
+            Some(object.spec.job_template.spec.template)
+        }
+        _ => {
+            let object: Outer<Templated> = serde_json::from_str(&text).ok()?;
+            Some(object.spec.template)
+        }
+    }
+}
+
+/// LIMIT: pods in an answer of the API server, all of each.
+const PAGE: u32 = 50;
+
+/// The generated profiles that any pod names in a field, from a list that is read to its end.
+pub async fn profiles_of_pods(client: &Client) -> Result<HashSet<String>, ClusterError> {
+    let api: Api<Pod> = Api::all(client.clone());
+    let mut named = HashSet::new();
+    let mut page = ListParams::default().limit(PAGE);
+    loop {
+        let pods = api.list(&page).await?;
+        for pod in pods.items {
+            named.extend(names(&pod));
+        }
+        match pods.metadata.continue_.filter(|token| !token.is_empty()) {
+            Some(token) => page = page.continue_token(&token),
+            None => return Ok(named),
+        }
+    }
+}
+
+fn names(pod: &Pod) -> Vec<String> {
+    let Some(spec) = &pod.spec else {
+        return Vec::new();
+    };
+    let contexts = spec
+        .init_containers
+        .iter()
+        .flatten()
+        .chain(&spec.containers);
+    let of_containers = contexts.filter_map(|container| {
+        container
+            .security_context
+            .as_ref()?
+            .app_armor_profile
+            .as_ref()
+    });
+    let ephemeral = spec.ephemeral_containers.iter().flatten();
+    let of_ephemeral = ephemeral.filter_map(|container| {
+        container
+            .security_context
+            .as_ref()?
+            .app_armor_profile
+            .as_ref()
+    });
+    let of_pod = spec.security_context.iter();
+    let of_pod = of_pod.filter_map(|context| context.app_armor_profile.as_ref());
+    of_containers
+        .chain(of_ephemeral)
+        .chain(of_pod)
+        .filter_map(|profile| profile.localhost_profile.clone())
+        .filter(|name| name.starts_with(GENERATED_PREFIX))
+        .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Kind, template};
+
+    #[test]
+    fn templates_are_found_where_each_kind_has_them() {
+        let pod = r#"{"spec":{"containers":[]}}"#;
+        let deployment =
+            format!(r#"{{"metadata":{{"name":"a"}},"spec":{{"replicas":1,"template":{pod}}}}}"#);
+        let cron_job = format!(r#"{{"spec":{{"jobTemplate":{{"spec":{{"template":{pod}}}}}}}}}"#);
+        for (kind, text) in [
+            (Kind::Pod, pod),
+            (Kind::Deployment, &deployment),
+            (Kind::CronJob, &cron_job),
+        ] {
+            assert_eq!(template(kind, text.to_owned()).unwrap().get(), pod);
+        }
+        assert!(template(Kind::CronJob, deployment).is_none());
+    }
+}

@@ -1,0 +1,179 @@
+//! Which profiles a pod, or a template, needs: nobody gets one for a name that is not its own.
+
+use std::collections::BTreeMap;
+
+use crate::{
+    cluster::PullSecrets,
+    compare::Baseline,
+    image::ImageDigest,
+    verdict::{ANNOTATION_PREFIX, GENERATED_PREFIX, Policy, Text},
+    whitelist::{IMAGES_ANNOTATION, PodContainer, PodTemplate, ProfileRequest, Stage},
+};
+
+/// A profile that somebody needs.
+#[derive(Clone, Debug)]
+pub(crate) struct Need {
+    /// Its name.
+    pub(crate) name: String,
+    /// All that decides it.
+    pub(crate) request: ProfileRequest,
+    /// With whose credentials its image may be read.
+    pub(crate) secrets: PullSecrets,
+}
+
+/// LIMIT: bytes of the annotation with the digests.
+const MAX_ANNOTATION: usize = 256 << 10;
+
+/// The profiles that a pod needs: of each container whose profile has a generated name, if that is really the name of what the
+/// pod says of it. A name of an earlier configuration has its profile already, or none.
+pub(crate) fn of_pod(
+    pod: &PodTemplate<'_>,
+    namespace: &str,
+    policy: &Policy,
+    baselines: &[Baseline],
+) -> Vec<Need> {
+    let digests = pod.annotation(IMAGES_ANNOTATION);
+    let digests = digests.filter(|text| text.len() <= MAX_ANNOTATION);
+    let digests: BTreeMap<String, String> = digests
+        .and_then(|text| serde_json::from_str(text).ok())
+        .unwrap_or_default();
+    let needs = pod.containers().filter_map(|(_, _, container)| {
+        let own = container.profile().or_else(|| pod.profile())?;
+        let name = own.localhost_profile.as_ref().map(Text::as_str)?;
+        if !name.starts_with(GENERATED_PREFIX) {
+            return None;
+        }
+        let digest: ImageDigest = digests.get(container.name())?.parse().ok()?;
+        let terms = baselines
+            .iter()
+            .flat_map(|baseline| [Stage::Enforce, Stage::Audit].map(|stage| (*baseline, stage)));
+        let mut requests = terms
+            .map(|terms| ProfileRequest::of(pod, container, digest, &policy.whitelist, terms));
+        let Some(request) = requests.find(|request| request.name() == name) else {
+            tracing::warn!(namespace, profile = %crate::report::text::quote(name), "a pod's profile has not the name of what it runs, so it is not made");
+            return None;
+        };
+        Some(need(pod, namespace, request))
+    });
+    needs.collect()
+}
+
+/// What a container of a template needs, whose image has this digest.
+pub(crate) fn of_container(
+    pod: &PodTemplate<'_>,
+    container: &PodContainer<'_>,
+    namespace: &str,
+    policy: &Policy,
+    (digest, baseline, stage): (ImageDigest, Baseline, Stage),
+) -> Need {
+    let request = ProfileRequest::of(pod, container, digest, &policy.whitelist, (baseline, stage));
+    need(pod, namespace, request)
+}
+
+fn need(pod: &PodTemplate<'_>, namespace: &str, request: ProfileRequest) -> Need {
+    Need {
+        name: request.name(),
+        request,
+        secrets: secrets(pod, namespace),
+    }
+}
+
+/// With whose credentials a pod's images may be read.
+pub(crate) fn secrets(pod: &PodTemplate<'_>, namespace: &str) -> PullSecrets {
+    PullSecrets {
+        namespace: namespace.to_owned(),
+        service_account: pod.service_account().to_owned(),
+        names: pod.pull_secrets().map(str::to_owned).collect(),
+    }
+}
+
+/// Whether a container is given a generated profile: one that has no profile of its own, and that AppArmor confines at all.
+#[must_use]
+pub(crate) fn is_given_a_profile(pod: &PodTemplate<'_>, container: &PodContainer<'_>) -> bool {
+    let annotation = format!("{ANNOTATION_PREFIX}{}", container.name());
+    container.profile().is_none()
+        && pod.profile().is_none()
+        && pod.annotation(&annotation).is_none_or(str::is_empty)
+        && !container.is_privileged()
+        && !pod.is_windows()
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::{Value, json};
+
+    use super::{Need, is_given_a_profile, of_pod};
+    use crate::{
+        compare::{Baseline, Runtime},
+        image::ImageDigest,
+        verdict::Policy,
+        whitelist::{PodTemplate, ProfileRequest, Stage},
+    };
+
+    const BASELINE: Baseline = Baseline::newest(Runtime::Containerd);
+
+    fn pod(profile: &str, digest: &str) -> String {
+        json!({
+            "metadata": { "annotations": { "armorgate.dev/images": json!({ "web": digest }).to_string() } },
+            "spec": { "serviceAccountName": "s", "imagePullSecrets": [{ "name": "p" }], "containers": [{
+                "name": "web", "image": "nginx:1", "args": ["a"],
+                "securityContext": { "appArmorProfile": { "type": "Localhost", "localhostProfile": profile } },
+            }] },
+        })
+        .to_string()
+    }
+
+    fn needs(text: &str) -> Vec<Need> {
+        let pod: PodTemplate<'_> = serde_json::from_str(text).unwrap();
+        of_pod(&pod, "shop", &Policy::default(), &[BASELINE])
+    }
+
+    #[test]
+    fn a_pod_gets_the_profile_of_its_own_name_only() {
+        let digest = ImageDigest::of(b"image");
+        let text = pod("", &digest.to_string());
+        let template: PodTemplate<'_> = serde_json::from_str(&text).unwrap();
+        let (_, _, container) = template.containers().next().unwrap();
+        for stage in [Stage::Enforce, Stage::Audit] {
+            let rules = Policy::default().whitelist;
+            let name =
+                ProfileRequest::of(&template, container, digest, &rules, (BASELINE, stage)).name();
+            let needs = needs(&pod(&name, &digest.to_string()));
+            assert_eq!(needs[0].name, name);
+            assert_eq!(needs[0].secrets.names, ["p"]);
+            assert_eq!(needs[0].secrets.service_account, "s");
+            // Of another image, or of other arguments.
+            let other = ImageDigest::of(b"other").to_string();
+            assert!(super::tests::needs(&pod(&name, &other)).is_empty());
+            let args = pod(&name, &digest.to_string()).replace(r#"["a"]"#, r#"["b"]"#);
+            assert!(super::tests::needs(&args).is_empty());
+            assert!(super::tests::needs(&pod(&name, "sha256:x")).is_empty());
+        }
+        for name in ["", "web", "armorgate.", "armorgate.nginx.0123456789abcdef"] {
+            assert!(needs(&pod(name, &digest.to_string())).is_empty(), "{name}");
+        }
+    }
+
+    #[test]
+    fn containers_with_a_profile_of_their_own_keep_it() {
+        let given = |metadata: &Value, pods: &Value, containers: &Value| {
+            let text = json!({ "metadata": metadata, "spec": {
+                "securityContext": pods, "containers": [{ "name": "web", "securityContext": containers }],
+            }})
+            .to_string();
+            let pod: PodTemplate<'_> = serde_json::from_str(&text).unwrap();
+            let (_, _, container) = pod.containers().next().unwrap();
+            is_given_a_profile(&pod, container)
+        };
+        let (none, own) = (
+            json!(null),
+            json!({ "appArmorProfile": { "type": "RuntimeDefault" } }),
+        );
+        assert!(given(&none, &none, &none));
+        assert!(!given(&none, &own, &none));
+        assert!(!given(&none, &none, &own));
+        assert!(!given(&none, &none, &json!({ "privileged": true })));
+        let annotation = json!({ "annotations": { "container.apparmor.security.beta.kubernetes.io/web": "runtime/default" } });
+        assert!(!given(&annotation, &none, &none));
+    }
+}

@@ -1,0 +1,493 @@
+//! The controller with its own service account's token: a real API server, a real registry, the real program.
+
+use std::{fs, path::PathBuf, process::Command};
+
+use anyhow::{Context as _, Result, bail, ensure};
+use armorgate::{
+    compare::{Baseline, Runtime},
+    image::ImageDigest,
+    verdict::WhitelistRules,
+    whitelist::{PodTemplate, ProfileRequest, Stage},
+};
+use serde_json::{Value, json};
+
+use crate::{
+    Cluster,
+    images::{Store, digest, tar},
+    program,
+    registry::{Access, Registry},
+    support::{Process, wait_until},
+};
+
+/// The headers of a static program for x86-64: all that is read of one.
+const PROGRAM: &str = concat!(
+    "\x7fELF\x02\x01\x01\0\0\0\0\0\0\0\0\0\x02\0\x3e\0\x01\0\0\0",
+    "\0\0\0\0\0\0\0\0\x40\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0",
+    "\0\0\0\0\x40\0\x38\0\x01\0\x40\0\0\0\0\0",
+    "\x01\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0",
+    "\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0",
+);
+
+/// A registry with one image, and what a controller needs to read it.
+struct Scene<'c> {
+    cluster: &'c Cluster,
+    folder: tempfile::TempDir,
+    _registry: Registry,
+    image: String,
+    digest: ImageDigest,
+}
+
+/// A running controller.
+struct Controller {
+    process: Process,
+    admin: String,
+}
+
+impl<'c> Scene<'c> {
+    fn new(cluster: &'c Cluster) -> Result<Self> {
+        let folder = tempfile::tempdir()?;
+        let registry = Registry::start(folder.path(), &Access::Anybody, None)?;
+        let mut store = Store::default();
+        let run = json!({ "Entrypoint": ["/usr/sbin/server"], "Env": ["PATH=/usr/sbin"] });
+        let files = tar(&[("usr/sbin/server", PROGRAM), ("usr/sbin/other", PROGRAM)])?;
+        let image = store.image(&[files], "amd64", &run)?;
+        let index = store.index(&[image])?;
+        registry.push("shop/web", &store, "1", &index)?;
+        let host = registry.host();
+        let config = json!({
+            "baselines": ["containerd"],
+            "registries": { "privateHosts": [host], "insecureHosts": [host] },
+        });
+        fs::write(folder.path().join("config.yaml"), config.to_string())?;
+        let token =
+            cluster
+                .plane
+                .must(&["-n", "armorgate", "create", "token", "armorgate-controller"])?;
+        let kubeconfig = cluster.plane.kubeconfig_for(token.trim());
+        fs::write(folder.path().join("kubeconfig"), kubeconfig)?;
+        Ok(Self {
+            cluster,
+            image: format!("{host}/shop/web:1"),
+            folder,
+            _registry: registry,
+            digest: digest(&index),
+        })
+    }
+
+    fn path(&self, name: &str) -> PathBuf {
+        self.folder.path().join(name)
+    }
+
+    fn start(&self, name: &str, unused_for: &str) -> Result<Controller> {
+        let log = self.path(&format!("{name}.log"));
+        let mut command = Command::new(program());
+        command.args([
+            "controller",
+            "--admin-listen",
+            "127.0.0.1:0",
+            "--identity",
+            name,
+        ]);
+        command.args(["--reload-seconds", "1", "--unused-for", unused_for]);
+        command.arg("--config").arg(self.path("config.yaml"));
+        command
+            .arg("--cache")
+            .arg(self.path(&format!("{name}-cache")));
+        command.env("KUBECONFIG", self.path("kubeconfig"));
+        let mut process = Process::start(name, log.clone(), &command)?;
+        let admin = process.wait_until("listening", 20, || {
+            let text = fs::read_to_string(&log).ok()?;
+            text.lines().find_map(|line| {
+                let line: Value = serde_json::from_str(line).ok()?;
+                Some(line.get("address")?.as_str()?.to_owned())
+            })
+        })?;
+        Ok(Controller { process, admin })
+    }
+
+    /// A container of the image, with these arguments.
+    fn container(&self, args: &[&str]) -> Value {
+        json!({ "name": "web", "image": self.image, "args": args })
+    }
+
+    fn deploy(&self, namespace: &str, name: &str, args: &[&str]) -> Result<()> {
+        let labels = json!({ "app": name });
+        let deployment = json!({
+            "apiVersion": "apps/v1", "kind": "Deployment",
+            "metadata": { "name": name, "namespace": namespace },
+            "spec": { "selector": { "matchLabels": labels }, "template": {
+                "metadata": { "labels": labels }, "spec": { "containers": [self.container(args)] },
+            } },
+        });
+        self.cluster.plane.must_apply(&deployment.to_string())
+    }
+
+    /// A namespace in which profiles are generated, and nothing is refused.
+    fn namespace(&self, name: &str, mode: &str) -> Result<()> {
+        let namespace = json!({
+            "apiVersion": "v1", "kind": "Namespace", "metadata": { "name": name, "labels": {
+                "armorgate.dev/profile": "off", "armorgate.dev/whitelist": mode,
+            } },
+        });
+        self.cluster.plane.must_apply(&namespace.to_string())
+    }
+
+    /// The name of the profile of a container with these arguments.
+    fn name(&self, args: &[&str], stage: Stage) -> Result<String> {
+        let text = json!({ "spec": { "containers": [self.container(args)] } }).to_string();
+        let pod: PodTemplate<'_> = serde_json::from_str(&text)?;
+        let (_, _, container) = pod.containers().next().context("a container")?;
+        let terms = (Baseline::newest(Runtime::Containerd), stage);
+        let rules = WhitelistRules::default();
+        Ok(ProfileRequest::of(&pod, container, self.digest, &rules, terms).name())
+    }
+
+    /// Creates a pod as `/mutate` leaves it, with a profile of this name.
+    fn pod(&self, namespace: &str, name: &str, args: &[&str], profile: &str) -> Result<()> {
+        let mut container = self.container(args);
+        container["securityContext"] = json!({
+            "appArmorProfile": { "type": "Localhost", "localhostProfile": profile },
+        });
+        let images = json!({ "web": self.digest }).to_string();
+        let pod = json!({
+            "apiVersion": "v1", "kind": "Pod", "spec": { "containers": [container] },
+            "metadata": { "name": name, "annotations": { "armorgate.dev/images": images } },
+        });
+        let ran = self.cluster.create(namespace, &pod.to_string())?;
+        ensure!(ran.ok, "{ran:?}");
+        Ok(())
+    }
+
+    fn profile(&self, name: &str) -> Result<Option<Value>> {
+        let found =
+            self.cluster
+                .plane
+                .must(&["get", "aap", name, "--ignore-not-found", "-o", "json"])?;
+        if found.trim().is_empty() {
+            return Ok(None);
+        }
+        Ok(Some(serde_json::from_str(&found)?))
+    }
+
+    /// Waits for a profile whose status has this at the place.
+    fn wait_for(
+        &self,
+        controller: &Controller,
+        name: &str,
+        place: &str,
+        value: &str,
+    ) -> Result<Value> {
+        let last = std::cell::RefCell::new(None);
+        let found = wait_until("what a profile says", 30, || {
+            let profile = self.profile(name)?;
+            let is_so = profile
+                .as_ref()
+                .and_then(|profile| profile.pointer(place))
+                .is_some_and(|found| found == value);
+            last.borrow_mut().clone_from(&profile);
+            Ok(profile.filter(|_| is_so))
+        });
+        found.with_context(|| {
+            format!(
+                "{name}: {place} is not {value}: {:?}\n{}",
+                last.borrow(),
+                controller.process.output()
+            )
+        })
+    }
+}
+
+impl Controller {
+    fn leads(&self) -> Result<bool> {
+        let url = format!("http://{}/metrics", self.admin);
+        let output = Command::new("curl")
+            .args(["-s", "-m", "5", &url])
+            .output()?;
+        Ok(String::from_utf8(output.stdout)?
+            .lines()
+            .any(|line| line == "armorgate_controller_leader 1"))
+    }
+
+    /// Stops it as Kubernetes would: it releases its lease.
+    fn stop(mut self) -> Result<()> {
+        self.process.signal("TERM")?;
+        let status = self.process.wait_for_end(30)?;
+        ensure!(status.success(), "{status}: {}", self.process.output());
+        ensure!(
+            !self.process.output().contains("this is a defect"),
+            "{}",
+            self.process.output()
+        );
+        Ok(())
+    }
+}
+
+const READY: &str = "/status/conditions/0/status";
+
+/// Templates have their profiles before there is a pod; pods have those of their own names, and nobody another's.
+pub(crate) fn profiles_are_made(cluster: &Cluster) -> Result<()> {
+    let scene = Scene::new(cluster)?;
+    scene.namespace("made", "enforce")?;
+    scene.namespace("made-off", "off")?;
+    scene.deploy("made", "web", &["first"])?;
+    scene.deploy("made-off", "web", &["off"])?;
+    let controller = scene.start("maker", "24h")?;
+
+    let name = scene.name(&["first"], Stage::Enforce)?;
+    let profile = scene.wait_for(&controller, &name, READY, "True")?;
+    let text = profile["spec"]["text"].as_str().context("a text")?;
+    ensure!(
+        text.contains(&name) && text.contains("/usr/sbin/server"),
+        "{text}"
+    );
+    ensure!(
+        profile["spec"]["source"]["argv"] == json!(["first"]),
+        "{profile}"
+    );
+    ensure!(profile["status"]["relation"] == "stronger", "{profile}");
+    ensure!(profile["status"]["list"] == "complete", "{profile}");
+    ensure!(
+        profile["status"]["observedGeneration"] == profile["metadata"]["generation"],
+        "{profile}"
+    );
+
+    // A pod somewhere where nothing is generated from templates.
+    let (own, forged) = (
+        scene.name(&["own"], Stage::Audit)?,
+        scene.name(&["another"], Stage::Enforce)?,
+    );
+    scene.pod("made-off", "forged", &["own"], &forged)?;
+    scene.pod("made-off", "own", &["own"], &own)?;
+    scene.wait_for(&controller, &own, READY, "True")?;
+    wait_until("told of the forged name", 20, || {
+        Ok(controller
+            .process
+            .output()
+            .contains("has not the name of what it runs")
+            .then_some(()))
+    })?;
+    ensure!(
+        scene.profile(&forged)?.is_none(),
+        "a profile for a forged name"
+    );
+    ensure!(
+        scene
+            .profile(&scene.name(&["off"], Stage::Enforce)?)?
+            .is_none(),
+        "made where it is off"
+    );
+
+    // The mode of a namespace changes while it runs.
+    scene.namespace("made-off", "audit")?;
+    scene.wait_for(
+        &controller,
+        &scene.name(&["off"], Stage::Audit)?,
+        READY,
+        "True",
+    )?;
+
+    // What a generated profile is made of, and its text, stay.
+    for patch in [
+        json!({ "spec": { "text": "profile x { }" } }),
+        json!({ "spec": { "source": { "stage": "audit" } } }),
+        json!({ "spec": { "source": null } }),
+    ] {
+        let ran = cluster.plane.kubectl(&[
+            "patch",
+            "aap",
+            &name,
+            "--type=merge",
+            "-p",
+            &patch.to_string(),
+        ])?;
+        ensure!(
+            !ran.ok && ran.stderr.contains("does not change"),
+            "{patch}: {ran:?}"
+        );
+    }
+    controller.stop()
+}
+
+/// An image that cannot be read is told in the object, and read once it can be.
+pub(crate) fn failures_are_told(cluster: &Cluster) -> Result<()> {
+    let scene = Scene::new(cluster)?;
+    scene.namespace("failing", "off")?;
+    let config = fs::read_to_string(scene.path("config.yaml"))?;
+    fs::write(scene.path("config.yaml"), r#"{"baselines":["containerd"]}"#)?;
+    let controller = scene.start("failing", "24h")?;
+    let name = scene.name(&["failing"], Stage::Enforce)?;
+    scene.pod("failing", "web", &["failing"], &name)?;
+    let profile = scene.wait_for(&controller, &name, READY, "False")?;
+    let condition = &profile["status"]["conditions"][0];
+    ensure!(condition["reason"] == "ImageUnreadable", "{condition}");
+    ensure!(
+        condition["message"]
+            .as_str()
+            .is_some_and(|text| text.contains("localhost")),
+        "{condition}"
+    );
+    ensure!(profile["spec"]["text"].is_null(), "{profile}");
+    fs::write(scene.path("config.yaml"), config)?;
+    scene.wait_for(&controller, &name, READY, "True")?;
+    controller.stop()
+}
+
+/// What people write is judged: `kubectl get aap` shows it.
+pub(crate) fn profiles_of_people_are_judged(cluster: &Cluster) -> Result<()> {
+    let scene = Scene::new(cluster)?;
+    let controller = scene.start("judge", "24h")?;
+    let apply = |name: &str, text: &str| {
+        let object = json!({
+            "apiVersion": "armorgate.dev/v1alpha1", "kind": "AppArmorProfile",
+            "metadata": { "name": name }, "spec": { "text": text },
+        });
+        cluster.plane.must_apply(&object.to_string())
+    };
+    apply(
+        "weak-of-people",
+        "profile weak-of-people {\n  allow all,\n}\n",
+    )?;
+    let profile = scene.wait_for(&controller, "weak-of-people", "/status/relation", "weaker")?;
+    let witness = profile["status"]["witness"]
+        .as_str()
+        .context("a witness")?
+        .to_owned();
+    ensure!(witness.starts_with("may "), "{witness}");
+    let table = cluster.plane.must(&["get", "aap", "weak-of-people"])?;
+    ensure!(
+        table.contains("weaker") && table.contains(&witness),
+        "{table}"
+    );
+
+    apply("other-of-people", "profile another { }\n")?;
+    let profile = scene.wait_for(&controller, "other-of-people", READY, "False")?;
+    ensure!(
+        profile["status"]["conditions"][0]["reason"] == "WrongProfile",
+        "{profile}"
+    );
+    // Mended, it is judged again.
+    apply("other-of-people", "profile other-of-people { /x r, }\n")?;
+    let profile = scene.wait_for(&controller, "other-of-people", READY, "True")?;
+    ensure!(profile["status"]["relation"] == "stronger", "{profile}");
+
+    let empty = json!({
+        "apiVersion": "armorgate.dev/v1alpha1", "kind": "AppArmorProfile",
+        "metadata": { "name": "empty-of-people" }, "spec": {},
+    });
+    let ran = cluster.create("default", &empty.to_string())?;
+    ensure!(
+        !ran.ok && ran.stderr.contains("write the profile's text"),
+        "{ran:?}"
+    );
+    controller.stop()
+}
+
+/// Of two one leads; when it is killed the other takes over.
+pub(crate) fn one_leads(cluster: &Cluster) -> Result<()> {
+    let scene = Scene::new(cluster)?;
+    scene.namespace("led", "enforce")?;
+    let (first, second) = (scene.start("first", "24h")?, scene.start("second", "24h")?);
+    let leads = wait_until("a leader", 30, || {
+        let leads = (first.leads()?, second.leads()?);
+        Ok((leads != (false, false)).then_some(leads))
+    })?;
+    let (mut leader, other) = match leads {
+        (true, false) => (first, second),
+        (false, true) => (second, first),
+        both => bail!("{both:?} lead"),
+    };
+    scene.deploy("led", "before", &["before"])?;
+    scene.wait_for(
+        &leader,
+        &scene.name(&["before"], Stage::Enforce)?,
+        READY,
+        "True",
+    )?;
+    ensure!(!other.leads()?, "both lead");
+    leader.process.signal("KILL")?;
+    leader.process.wait_for_end(10)?;
+    scene.deploy("led", "after", &["after"])?;
+    wait_until("taken over", 40, || Ok(other.leads()?.then_some(())))?;
+    scene.wait_for(
+        &other,
+        &scene.name(&["after"], Stage::Enforce)?,
+        READY,
+        "True",
+    )?;
+    other.stop()?;
+    let holder = cluster.plane.must(&[
+        "-n",
+        "armorgate",
+        "get",
+        "lease",
+        "armorgate-controller",
+        "-o",
+        "jsonpath={.spec.holderIdentity}",
+    ])?;
+    ensure!(holder.is_empty(), "the lease is released: {holder}");
+    Ok(())
+}
+
+/// What nothing names any more goes after its time; what somebody wrote, or a template names, stays.
+pub(crate) fn garbage_is_collected(cluster: &Cluster) -> Result<()> {
+    let scene = Scene::new(cluster)?;
+    scene.namespace("swept", "enforce")?;
+    for name in ["goes", "stays"] {
+        scene.deploy("swept", name, &[name])?;
+    }
+    let text = "profile written { }\n";
+    let written = json!({
+        "apiVersion": "armorgate.dev/v1alpha1", "kind": "AppArmorProfile",
+        "metadata": { "name": "written" }, "spec": { "text": text },
+    });
+    cluster.plane.must_apply(&written.to_string())?;
+    let controller = scene.start("sweeper", "3s")?;
+    let [goes, stays] = [["goes"], ["stays"]].map(|args| scene.name(&args, Stage::Enforce));
+    let (goes, stays) = (goes?, stays?);
+    for name in [&goes, &stays] {
+        scene.wait_for(&controller, name, READY, "True")?;
+    }
+    // A pod that names it without having been seen to ask for it keeps it too.
+    let by_hand = json!({
+        "apiVersion": "v1", "kind": "Pod", "metadata": { "name": "by-hand" }, "spec": { "containers": [{
+            "name": "web", "image": "web", "securityContext": {
+                "appArmorProfile": { "type": "Localhost", "localhostProfile": goes },
+            },
+        }] },
+    });
+    let ran = cluster.create("swept", &by_hand.to_string())?;
+    ensure!(ran.ok, "{ran:?}");
+    cluster
+        .plane
+        .must(&["-n", "swept", "delete", "deployment", "goes"])?;
+    scene.deploy("swept", "temporary", &["temporary"])?;
+    let temporary = scene.name(&["temporary"], Stage::Enforce)?;
+    scene.wait_for(&controller, &temporary, READY, "True")?;
+    cluster
+        .plane
+        .must(&["-n", "swept", "delete", "deployment", "temporary"])?;
+    wait_until("collected", 30, || {
+        Ok(scene.profile(&temporary)?.is_none().then_some(()))
+    })?;
+    ensure!(
+        scene.profile(&goes)?.is_some(),
+        "a pod names it: {}",
+        controller.process.output()
+    );
+    cluster.plane.must(&[
+        "-n",
+        "swept",
+        "delete",
+        "pod",
+        "by-hand",
+        "--force",
+        "--grace-period=0",
+    ])?;
+    wait_until("collected", 30, || {
+        Ok(scene.profile(&goes)?.is_none().then_some(()))
+    })?;
+    for name in [stays.as_str(), "written"] {
+        ensure!(scene.profile(name)?.is_some(), "{name} stays");
+    }
+    controller.stop()
+}
