@@ -11,6 +11,7 @@ use std::{
 
 use arc_swap::ArcSwap;
 use futures_util::future::join_all;
+use tokio::time::{Instant, timeout_at};
 
 use super::{
     gate::{Gate, NamespaceModes},
@@ -20,8 +21,11 @@ use super::{
     review::{BadReview, Operation, ReviewRequest},
 };
 use crate::{
-    cluster::{Label, WHITELIST_LABEL},
-    image::{ImageDigest, registry::RegistryOptions},
+    cluster::{Client, ClusterError, Label, PullSecrets, WHITELIST_LABEL},
+    image::{
+        ImageDigest,
+        registry::{CredentialSource, RegistryOptions},
+    },
     report::text,
     telemetry::RequestLabels,
     verdict::{Exemption, GENERATED_PREFIX, GeneratedNames, Kind, Mode, Policy, UnresolvedRule},
@@ -40,14 +44,17 @@ pub struct Mutator {
     pub gate: Arc<Gate>,
     /// Finds the digests of images.
     pub resolver: ArcSwap<Resolver>,
+    /// Where pull secrets are read, by a policy that has it so.
+    client: Option<Client>,
 }
 
 impl Mutator {
     /// A mutator that decides by what a gate does, and reaches registries in this way.
     #[must_use]
-    pub fn new(gate: Arc<Gate>, registries: RegistryOptions) -> Self {
+    pub fn new(gate: Arc<Gate>, registries: RegistryOptions, client: Option<Client>) -> Self {
         Self {
             gate,
+            client,
             resolver: ArcSwap::from_pointee(Resolver::new(registries)),
         }
     }
@@ -95,12 +102,20 @@ impl Mutator {
         }
         // An object of another shape is for the API server's validation, and for the gate.
         if let Ok(pod) = serde_json::from_str(object) {
-            self.review(&policy, mode, &pod, &mut draft).await;
+            let namespace = request.namespace();
+            self.review((&*policy, mode), namespace, &pod, &mut draft)
+                .await;
         }
         Ok(draft.finish())
     }
 
-    async fn review(&self, policy: &Policy, mode: Mode, pod: &PodTemplate<'_>, draft: &mut Draft) {
+    async fn review(
+        &self,
+        (policy, mode): (&Policy, Mode),
+        namespace: &str,
+        pod: &PodTemplate<'_>,
+        draft: &mut Draft,
+    ) {
         if let Some(exemption) = policy.exemptions.of_runtime_class(pod.runtime_class()) {
             draft.exempt(exemption);
             return;
@@ -130,9 +145,9 @@ impl Mutator {
                 Step::Refuse(why) => draft.refuse(mode, &said(container, why)),
             }
         }
-        let digests = self
-            .digests(wanted.iter().map(|(_, _, container)| container.image()))
-            .await;
+        let secrets = secrets(policy, pod, namespace);
+        let images = wanted.iter().map(|(_, _, container)| container.image());
+        let digests = self.digests(secrets, images).await;
         let mut placed = Vec::new();
         for (list, index, container) in wanted {
             match digests.get(container.image()) {
@@ -168,18 +183,42 @@ impl Mutator {
     }
 
     /// The digests of images, each asked for once, all at the same time and within the deadline.
-    async fn digests<'p>(&self, images: impl Iterator<Item = &'p str>) -> Digests<'p> {
+    async fn digests<'p>(
+        &self,
+        secrets: Option<PullSecrets>,
+        images: impl Iterator<Item = &'p str>,
+    ) -> Digests<'p> {
         let images: BTreeSet<&str> = images.collect();
-        let resolver = self.resolver.load_full();
-        let asked = images.into_iter().take(MAX_IMAGES).map(|image| {
+        let images = images.into_iter().take(MAX_IMAGES);
+        let until = Instant::now() + DEADLINE;
+        let late = || Arc::from(format!("no answer within {} s", DEADLINE.as_secs()));
+        let credentials = match timeout_at(until, self.credentials(secrets)).await {
+            Ok(Ok(credentials)) => credentials,
+            Ok(Err(error)) => {
+                let why: Arc<str> = format!("its pull secrets: {error}").into();
+                return images.map(|image| (image, Err(Arc::clone(&why)))).collect();
+            }
+            Err(_) => return images.map(|image| (image, Err(late()))).collect(),
+        };
+        let (resolver, credentials) = (self.resolver.load_full(), credentials.as_slice());
+        let asked = images.map(|image| {
             let resolver = Arc::clone(&resolver);
             async move {
-                let found = tokio::time::timeout(DEADLINE, resolver.digest(image, &[])).await;
-                let late = || Err(format!("no answer within {} s", DEADLINE.as_secs()).into());
-                (image, found.unwrap_or_else(|_| late()))
+                let found = timeout_at(until, resolver.digest(image, credentials)).await;
+                (image, found.unwrap_or_else(|_| Err(late())))
             }
         });
         join_all(asked).await.into_iter().collect()
+    }
+
+    async fn credentials(
+        &self,
+        secrets: Option<PullSecrets>,
+    ) -> Result<Vec<CredentialSource>, ClusterError> {
+        match (secrets, &self.client) {
+            (Some(secrets), Some(client)) => secrets.read(client).await,
+            _ => Ok(Vec::new()),
+        }
     }
 
     /// The names of generated profiles that are a pod's own, for a pod that names any.
@@ -207,9 +246,9 @@ impl Mutator {
                 name.is_some_and(|name| name.as_str().starts_with(GENERATED_PREFIX))
             })
             .collect();
-        let digests = self
-            .digests(asking.iter().map(|container| container.image()))
-            .await;
+        let secrets = secrets(&policy, &pod, request.namespace());
+        let images = asking.iter().map(|container| container.image());
+        let digests = self.digests(secrets, images).await;
         let terms = Terms {
             rules: &policy.whitelist,
             baseline,
@@ -245,6 +284,15 @@ impl Mutator {
             }),
         }
     }
+}
+
+/// Whose pull secrets a pod's images may be asked for with, where the policy has it so.
+fn secrets(policy: &Policy, pod: &PodTemplate<'_>, namespace: &str) -> Option<PullSecrets> {
+    policy.registries.pull_secrets.then(|| PullSecrets {
+        namespace: namespace.to_owned(),
+        service_account: pod.service_account().to_owned(),
+        names: pod.pull_secrets().map(str::to_owned).collect(),
+    })
 }
 
 /// `container `web`: privileged containers get none`

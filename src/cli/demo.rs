@@ -112,7 +112,11 @@ async fn demo() -> anyhow::Result<Done> {
         nodes: Nodes::new(None),
     };
     let router = webhook_router(
-        Arc::new(Mutator::new(Arc::new(gate), RegistryOptions::default())),
+        Arc::new(Mutator::new(
+            Arc::new(gate),
+            RegistryOptions::default(),
+            None,
+        )),
         Arc::new(Metrics::default()),
         RequestLimits::default(),
     );

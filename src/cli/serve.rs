@@ -175,8 +175,8 @@ impl Serve {
         let registry_options = registries::options(&policy.registries)?;
         let mut tasks = JoinSet::new();
         let objects = ObjectTexts::new(Arc::new(DirectoryIncludes::confined()));
-        let (namespaces, nodes) = if self.standalone {
-            (NamespaceModes::Standalone, Nodes::new(None))
+        let (namespaces, nodes, client) = if self.standalone {
+            (NamespaceModes::Standalone, Nodes::new(None), None)
         } else {
             let client = cluster::connect().await?;
             let namespaces = Namespaces::new(&[cluster::PROFILE_LABEL, cluster::WHITELIST_LABEL]);
@@ -184,7 +184,8 @@ impl Serve {
             tasks.spawn(watch_profile_objects(client.clone(), objects.clone()));
             (
                 NamespaceModes::Watched(namespaces),
-                Nodes::new(Some(client)),
+                Nodes::new(Some(client.clone())),
+                Some(client),
             )
         };
         if policy.baselines == Baselines::Nodes {
@@ -206,7 +207,7 @@ impl Serve {
             namespaces,
             nodes,
         });
-        let mutator = Arc::new(Mutator::new(Arc::clone(&gate), registry_options));
+        let mutator = Arc::new(Mutator::new(Arc::clone(&gate), registry_options, client));
         let health = Arc::new(Health::new(Arc::clone(&gate), Arc::clone(&certificates)));
         let sources = Sources {
             config: self.config.clone(),

@@ -269,13 +269,13 @@ impl<'a> PodTemplate<'a> {
             .map(|JsonObject(volume)| (volume.name.as_str(), volume))
             .collect();
         let mounts = container.volume_mounts.iter();
-        mounts
-            .map(|JsonObject(mount)| Mount {
-                path: mount.mount_path.as_str().to_owned(),
-                read_only: mount.read_only.unwrap_or_default(),
-                kind: kind(volumes.get(mount.name.as_str()).copied(), mount),
-            })
-            .collect()
+        let told = mounts.filter(|mount| mount.0.mount_path.as_str() != TOKEN_FOLDER);
+        told.map(|JsonObject(mount)| Mount {
+            path: mount.mount_path.as_str().to_owned(),
+            read_only: mount.read_only.unwrap_or_default(),
+            kind: kind(volumes.get(mount.name.as_str()).copied(), mount),
+        })
+        .collect()
     }
 }
 
@@ -407,6 +407,10 @@ fn annotations<'de, D: Deserializer<'de>>(
     reader.deserialize_any(AnnotationsVisitor)
 }
 
+/// Where the API server mounts the token of a pod's service account. The pod has the mount, its template has not: left out, both
+/// ask for the same profile. Nothing runs from there: what it hides is not found, and so is not on the list.
+const TOKEN_FOLDER: &str = "/var/run/secrets/kubernetes.io/serviceaccount";
+
 /// LIMIT: annotations of a pod. The API server has no limit but 256 KiB for all of them.
 const MAX_ANNOTATIONS: usize = 10_000;
 
@@ -438,6 +442,7 @@ mod tests {
                 "lifecycle": { "preStop": { "exec": { "command": ["h", "1"] } }, "postStart": null },
                 "volumeMounts": [
                     { "name": "c", "mountPath": "/c" }, { "name": "c", "mountPath": "/c/f", "subPath": "f" },
+                    { "name": "t", "mountPath": "/var/run/secrets/kubernetes.io/serviceaccount", "readOnly": true },
                     { "name": "e", "mountPath": "/e", "readOnly": true }, { "name": "h", "mountPath": "/h" },
                 ],
             }],

@@ -46,7 +46,7 @@ impl Small {
         });
         let metrics = Arc::new(Metrics::default());
         let router = webhook_router(
-            Arc::new(Mutator::new(gate, RegistryOptions::default())),
+            Arc::new(Mutator::new(gate, RegistryOptions::default(), None)),
             Arc::clone(&metrics),
             requests,
         );
