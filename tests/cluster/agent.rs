@@ -61,15 +61,7 @@ pub(crate) fn reports(cluster: &Cluster) -> Result<()> {
         "{again}"
     );
 
-    let mut other = Agent::start(cluster, &kubeconfig, "another-node")?;
-    let address = other.address.clone();
-    other.process.wait_until("refused", 30, || {
-        let state = get(&address, "/readyz").ok()?;
-        state.contains("of its own node only").then_some(())
-    })?;
-    ensure!(cluster.node_profiles("another-node")?.is_none());
-
-    // A token that says nothing of a node.
+    // A token that says nothing of a node. The API server takes a while to hear of a new policy.
     let token = cluster
         .plane
         .must(&["-n", "kube-system", "create", "token", "armorgate-agent"])?;
@@ -83,10 +75,20 @@ pub(crate) fn reports(cluster: &Cluster) -> Result<()> {
         "-",
         &token,
     ];
-    let ran = cluster
-        .plane
-        .kubectl_with(&arguments, &manifest.to_string())?;
-    ensure!(!ran.ok && ran.stderr.contains("own node only"), "{ran:?}");
+    wait_until("refused by the policy", 30, || {
+        let ran = cluster
+            .plane
+            .kubectl_with(&arguments, &manifest.to_string())?;
+        Ok((!ran.ok && ran.stderr.contains("own node only")).then_some(()))
+    })?;
+
+    let mut other = Agent::start(cluster, &kubeconfig, "another-node")?;
+    let address = other.address.clone();
+    other.process.wait_until("refused", 30, || {
+        let state = get(&address, "/readyz").ok()?;
+        state.contains("of its own node only").then_some(())
+    })?;
+    ensure!(cluster.node_profiles("another-node")?.is_none());
     Ok(())
 }
 
