@@ -36,6 +36,8 @@ pub(crate) fn postgres() -> Subject {
             "select word from answers",
         ],
         hook: &["gosu", "postgres", "pg_ctl", "-m", "fast", "-W", "stop"],
+        // It reads the files of a folder, and one that another program unpacks.
+        unknown: "`psql` runs is not followed",
         // The files are there by then: what makes them is not started again.
         needs: Some("/usr/sbin/gosu"),
         ..Subject::of_packages("postgres", &["base", "gosu", "postgres"], own)
