@@ -117,7 +117,7 @@ fn check_text(text: &str) -> Result<(), NotParsed> {
 /// stand: so the depth is never under that of the parser, as far as it gets.
 fn check_tokens(tokens: &[Token]) -> Result<(), NotParsed> {
     let mut open: Vec<Open> = Vec::new();
-    let mut looks = 0_usize;
+    let (mut looks, mut coprocesses) = (0_usize, 0_usize);
     let mut command_next = true;
     for (index, token) in tokens.iter().enumerate() {
         let next = tokens.get(index + 1);
@@ -134,6 +134,8 @@ fn check_tokens(tokens: &[Token]) -> Result<(), NotParsed> {
             }
             Token::Word(word, _) => {
                 check_word(word, next)?;
+                // Nothing closes it: the next may stand in it.
+                coprocesses += usize::from(word == "coproc");
                 let is_case = word == "case"
                     && tokens
                         .iter()
@@ -172,7 +174,7 @@ fn check_tokens(tokens: &[Token]) -> Result<(), NotParsed> {
                 );
             }
         }
-        if open.len() > MAX_DEPTH {
+        if open.len() + coprocesses > MAX_DEPTH {
             return Err(NotParsed::Limit("nesting"));
         }
         let doubling = open.iter().filter(|open| **open != Open::Other).count();
@@ -273,6 +275,7 @@ mod tests {
             "${a:-".repeat(5_900),
             "\"$(".repeat(5_900),
             "if ".repeat(80_000),
+            "coproc ".repeat(37_000),
             "case x in a) ".repeat(40) + &"esac ".repeat(40),
             "case x in (esac) ".repeat(1000),
             "[[ x =~ ".to_owned() + &"(".repeat(60),
