@@ -15,7 +15,7 @@ use tokio::time::{Instant, timeout_at};
 
 use super::{
     gate::{Gate, NamespaceModes},
-    plan::{self, Placed, Step, Terms},
+    plan::{self, Placed, Terms},
     resolver::Resolver,
     response::Answer,
     review::{BadReview, Operation, ReviewRequest},
@@ -29,7 +29,7 @@ use crate::{
     report::text,
     telemetry::RequestLabels,
     verdict::{Exemption, GENERATED_PREFIX, GeneratedNames, Kind, Mode, Policy, UnresolvedRule},
-    whitelist::{PodContainer, PodTemplate},
+    whitelist::{PodContainer, PodTemplate, Step, step},
 };
 
 /// How long images are asked about for one pod: well inside the `timeoutSeconds` of 10.
@@ -138,7 +138,7 @@ impl Mutator {
         };
         let mut wanted = Vec::new();
         for (list, index, container) in pod.containers() {
-            match plan::step(pod, container, &policy.whitelist) {
+            match step(pod, container, &policy.whitelist) {
                 Step::Generate => wanted.push((list, index, container)),
                 Step::Keep | Step::Named => {}
                 Step::Skip(why) => draft.skip(mode, &said(container, why)),

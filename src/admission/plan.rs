@@ -1,6 +1,6 @@
-//! Which containers of a pod get a generated profile, and what is changed in the pod for it. Pure: digests come from outside.
+//! What is changed in a pod whose containers get generated profiles. Pure: digests come from outside.
 
-use std::{collections::BTreeMap, fmt::Write as _};
+use std::fmt::Write as _;
 
 use serde::Serialize;
 use serde_json::{Value, json};
@@ -8,113 +8,12 @@ use serde_json::{Value, json};
 use crate::{
     compare::Baseline,
     image::ImageDigest,
-    verdict::{
-        ANNOTATION_PREFIX, AppArmorField, ContainerList, GENERATED_PREFIX, Mode, OwnProfileRule,
-        Text, WhitelistRules,
+    verdict::{ANNOTATION_PREFIX, ContainerList, Mode, WhitelistRules},
+    whitelist::{
+        Asked, IMAGES_ANNOTATION, PodContainer, PodTemplate, ProfileRequest, Stage, of_field,
+        recorded,
     },
-    whitelist::{IMAGES_ANNOTATION, PodContainer, PodTemplate, ProfileRequest, Stage},
 };
-
-/// What becomes of a container.
-#[derive(Debug)]
-pub(super) enum Step {
-    /// It gets a generated profile.
-    Generate,
-    /// It stays as it is, and nobody need be told.
-    Keep,
-    /// It stays as it is: why.
-    Skip(&'static str),
-    /// The pod is refused: why.
-    Refuse(&'static str),
-    /// It names a generated profile, which `/validate` judges.
-    Named,
-}
-
-/// What becomes of a container, as far as the pod says it.
-pub(super) fn step(
-    pod: &PodTemplate<'_>,
-    container: &PodContainer<'_>,
-    rules: &WhitelistRules,
-) -> Step {
-    if container.is_privileged() {
-        return Step::Skip("privileged containers get none");
-    }
-    match asked(pod, container) {
-        Asked::Nothing => Step::Generate,
-        Asked::Localhost(name) if name.starts_with(GENERATED_PREFIX) => {
-            // Whoever wrote both is given the name that is right for it.
-            if recorded(pod).contains_key(container.name()) {
-                Step::Generate
-            } else {
-                Step::Named
-            }
-        }
-        Asked::Localhost(_) => own(
-            rules.localhost,
-            "a profile of its own is refused here (`whitelist.localhost: deny`)",
-        ),
-        Asked::RuntimeDefault => own(
-            rules.runtime_default,
-            "`RuntimeDefault` is refused here (`whitelist.runtimeDefault: deny`): leave the profile out",
-        ),
-        // The gate's business.
-        Asked::Other => Step::Keep,
-    }
-}
-
-fn own(rule: OwnProfileRule, why: &'static str) -> Step {
-    match rule {
-        OwnProfileRule::Deny => Step::Refuse(why),
-        OwnProfileRule::Keep => Step::Keep,
-        OwnProfileRule::Replace => Step::Generate,
-    }
-}
-
-enum Asked<'p> {
-    Localhost(&'p str),
-    Nothing,
-    /// `Unconfined`, or what the API server refuses.
-    Other,
-    RuntimeDefault,
-}
-
-/// What is asked for: the container's field, its annotation, the pod's field, as the kubelet takes them.
-fn asked<'p>(pod: &'p PodTemplate<'_>, container: &'p PodContainer<'_>) -> Asked<'p> {
-    if let Some(field) = container.profile() {
-        return of_field(field);
-    }
-    let annotation = pod
-        .has_annotations()
-        .then(|| pod.annotation(&format!("{ANNOTATION_PREFIX}{}", container.name())))
-        .flatten();
-    match annotation {
-        Some("runtime/default") => return Asked::RuntimeDefault,
-        None | Some("") => {}
-        Some(value) => {
-            return value
-                .strip_prefix("localhost/")
-                .map_or(Asked::Other, Asked::Localhost);
-        }
-    }
-    pod.profile().map_or(Asked::Nothing, of_field)
-}
-
-fn of_field<'p>(field: &'p AppArmorField<'_>) -> Asked<'p> {
-    let name = field.localhost_profile.as_ref().map(Text::as_str);
-    match (field.kind.as_ref().map_or("", Text::as_str), name) {
-        ("Localhost", Some(name)) => Asked::Localhost(name),
-        ("RuntimeDefault", None) => Asked::RuntimeDefault,
-        _ => Asked::Other,
-    }
-}
-
-/// The digests that the pod's annotation holds, by container.
-fn recorded(pod: &PodTemplate<'_>) -> BTreeMap<String, String> {
-    let annotation = pod.annotation(IMAGES_ANNOTATION);
-    annotation
-        .and_then(|text| serde_json::from_str(text).ok())
-        .unwrap_or_default()
-}
 
 /// A container that gets a profile.
 pub(super) struct Placed<'p> {
@@ -247,12 +146,8 @@ pub(super) fn listed(placed: &[(Placed<'_>, String)]) -> String {
 mod tests {
     use serde_json::{Value, json};
 
-    use super::{Placed, Step, patch, step};
-    use crate::{
-        image::ImageDigest,
-        verdict::{OwnProfileRule, WhitelistRules},
-        whitelist::PodTemplate,
-    };
+    use super::{Placed, patch};
+    use crate::{image::ImageDigest, verdict::WhitelistRules, whitelist::PodTemplate};
 
     fn patched(pod: &Value, rules: &WhitelistRules) -> Value {
         let text = pod.to_string();
@@ -306,75 +201,5 @@ mod tests {
             }] },
         });
         assert_eq!(patched(&done, &pinning), json!([]));
-    }
-
-    #[test]
-    fn what_a_container_asks_for_decides() {
-        let localhost = |name: &str| json!({ "type": "Localhost", "localhostProfile": name });
-        let replacing = WhitelistRules {
-            localhost: OwnProfileRule::Deny,
-            runtime_default: OwnProfileRule::Replace,
-            ..WhitelistRules::default()
-        };
-        for (own, of_pod, images, kept, replaced) in [
-            (json!(null), json!(null), "", "Generate", "Generate"),
-            (
-                json!({ "type": "RuntimeDefault" }),
-                json!(null),
-                "",
-                "Keep",
-                "Generate",
-            ),
-            (
-                json!(null),
-                json!({ "type": "RuntimeDefault" }),
-                "",
-                "Keep",
-                "Generate",
-            ),
-            (
-                json!({ "type": "Unconfined" }),
-                json!(null),
-                "",
-                "Keep",
-                "Keep",
-            ),
-            (localhost("web"), json!(null), "", "Keep", "Refuse"),
-            (
-                localhost("armorgate.x.0"),
-                json!(null),
-                "",
-                "Named",
-                "Named",
-            ),
-            (
-                localhost("armorgate.x.0"),
-                json!(null),
-                r#"{"c":"sha256:0"}"#,
-                "Generate",
-                "Generate",
-            ),
-        ] {
-            let text = json!({
-                "metadata": { "annotations": { "armorgate.dev/images": images } },
-                "spec": {
-                    "securityContext": { "appArmorProfile": of_pod },
-                    "containers": [{ "name": "c", "securityContext": { "appArmorProfile": own } }],
-                },
-            })
-            .to_string();
-            let pod: PodTemplate<'_> = serde_json::from_str(&text).unwrap();
-            let (_, _, container) = pod.containers().next().unwrap();
-            for (rules, expected) in [(&WhitelistRules::default(), kept), (&replacing, replaced)] {
-                let step = match step(&pod, container, rules) {
-                    Step::Generate => "Generate",
-                    Step::Keep => "Keep",
-                    Step::Named => "Named",
-                    Step::Refuse(_) => "Refuse",
-                    Step::Skip(_) => "Skip",
-                };
-                assert_eq!(step, expected, "{text}");
-            }
-        }
     }
 }

@@ -6,7 +6,7 @@ use crate::{
     cluster::PullSecrets,
     compare::Baseline,
     image::ImageDigest,
-    verdict::{ANNOTATION_PREFIX, GENERATED_PREFIX, Policy, Text},
+    verdict::{GENERATED_PREFIX, Policy, Text},
     whitelist::{IMAGES_ANNOTATION, PodContainer, PodTemplate, ProfileRequest, Stage},
 };
 
@@ -87,22 +87,11 @@ pub(crate) fn secrets(pod: &PodTemplate<'_>, namespace: &str) -> PullSecrets {
     }
 }
 
-/// Whether a container is given a generated profile: one that has no profile of its own, and that AppArmor confines at all.
-#[must_use]
-pub(crate) fn is_given_a_profile(pod: &PodTemplate<'_>, container: &PodContainer<'_>) -> bool {
-    let annotation = format!("{ANNOTATION_PREFIX}{}", container.name());
-    container.profile().is_none()
-        && pod.profile().is_none()
-        && pod.annotation(&annotation).is_none_or(str::is_empty)
-        && !container.is_privileged()
-        && !pod.is_windows()
-}
-
 #[cfg(test)]
 mod tests {
-    use serde_json::{Value, json};
+    use serde_json::json;
 
-    use super::{Need, is_given_a_profile, of_pod};
+    use super::{Need, of_pod};
     use crate::{
         compare::{Baseline, Runtime},
         image::ImageDigest,
@@ -152,28 +141,5 @@ mod tests {
         for name in ["", "web", "armorgate.", "armorgate.nginx.0123456789abcdef"] {
             assert!(needs(&pod(name, &digest.to_string())).is_empty(), "{name}");
         }
-    }
-
-    #[test]
-    fn containers_with_a_profile_of_their_own_keep_it() {
-        let given = |metadata: &Value, pods: &Value, containers: &Value| {
-            let text = json!({ "metadata": metadata, "spec": {
-                "securityContext": pods, "containers": [{ "name": "web", "securityContext": containers }],
-            }})
-            .to_string();
-            let pod: PodTemplate<'_> = serde_json::from_str(&text).unwrap();
-            let (_, _, container) = pod.containers().next().unwrap();
-            is_given_a_profile(&pod, container)
-        };
-        let (none, own) = (
-            json!(null),
-            json!({ "appArmorProfile": { "type": "RuntimeDefault" } }),
-        );
-        assert!(given(&none, &none, &none));
-        assert!(!given(&none, &own, &none));
-        assert!(!given(&none, &none, &own));
-        assert!(!given(&none, &none, &json!({ "privileged": true })));
-        let annotation = json!({ "annotations": { "container.apparmor.security.beta.kubernetes.io/web": "runtime/default" } });
-        assert!(!given(&annotation, &none, &none));
     }
 }

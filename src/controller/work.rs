@@ -8,7 +8,7 @@ use k8s_openapi::jiff::Timestamp;
 use super::{
     judging::{Judged, Readiness, Yardsticks},
     lane::Ending,
-    needs::{self, Need, is_given_a_profile, of_container},
+    needs::{self, Need, of_container},
     state::Looked,
 };
 use crate::{
@@ -26,7 +26,7 @@ use crate::{
     report::text::sentence,
     telemetry::{ControllerMetrics, GenerationLabels},
     verdict::{Kind, Mode, Policy},
-    whitelist::{Outcome, PodTemplate, RequestError, RequestedProfile, Stage},
+    whitelist::{Outcome, PodTemplate, RequestError, RequestedProfile, Stage, Step, step},
 };
 
 /// What the configuration says.
@@ -161,12 +161,13 @@ impl Work {
             .iter()
             .any(|name| **name == *key.namespace)
             || exemptions.of_runtime_class(pod.runtime_class()).is_some();
-        let Some(baseline) = baselines.first().filter(|_| !is_exempt) else {
+        let is_asked = !is_exempt && !pod.is_windows();
+        let Some(baseline) = baselines.first().filter(|_| is_asked) else {
             return Ok(Vec::new());
         };
         let mut found = Vec::new();
         for (_, _, container) in pod.containers() {
-            if !is_given_a_profile(&pod, container) {
+            if !matches!(step(&pod, container, &policy.whitelist), Step::Generate) {
                 continue;
             }
             let source = parse(container.image())?;

@@ -5,6 +5,7 @@
 //! enforces a list; no text is handed out on trust: it is read back and compared with its baseline first.
 
 mod carry;
+mod choice;
 mod closure;
 mod enforce;
 mod files;
@@ -32,6 +33,8 @@ mod workload;
 mod wrappers;
 mod written;
 
+pub(crate) use choice::{Asked, of_field, recorded};
+pub use choice::{Step, step};
 pub use enforce::Enforcement;
 pub use list::{
     Gap, GapKind, Kind, Note, Outcome, Place, Program, ProgramName, Reason, Start, StartKind,
