@@ -2,7 +2,6 @@
 
 #![expect(clippy::panic, reason = "a test may fail loudly")]
 
-#[expect(dead_code, reason = "nothing is read from layouts here")]
 #[path = "support/images.rs"]
 mod images;
 #[path = "support/registry.rs"]

@@ -16,7 +16,6 @@ mod brokers;
 mod bundle;
 #[path = "runs/databases.rs"]
 mod databases;
-#[expect(dead_code, reason = "these images are for one platform")]
 #[path = "support/images.rs"]
 mod images;
 #[path = "runs/judge.rs"]

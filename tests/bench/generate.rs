@@ -9,7 +9,6 @@
 #[expect(dead_code, reason = "hostile inputs are measured elsewhere")]
 #[path = "../fuzz/cases/mod.rs"]
 mod cases;
-#[expect(dead_code, reason = "registries and tests have the rest")]
 #[path = "../support/images.rs"]
 mod images;
 

@@ -13,7 +13,6 @@
 
 mod agent;
 mod controller;
-#[expect(dead_code, reason = "made for more than is wanted here")]
 #[path = "../support/images.rs"]
 mod images;
 mod lifecycle;

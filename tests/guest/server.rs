@@ -20,7 +20,8 @@ fn main() -> ExitCode {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
     let words: Vec<&str> = arguments.iter().map(String::as_str).collect();
     let done = match words[..] {
-        [] => serve(),
+        [] | ["serve", _] => serve(),
+        ["wait", _] => wait(),
         ["ask"] => ask(),
         ["run", program] => Command::new(program).arg("ask").status().map(drop),
         _ => return ExitCode::from(2),
@@ -42,6 +43,15 @@ fn serve() -> std::io::Result<()> {
         connection?.write_all(b"served\n")?;
     }
     Ok(())
+}
+
+/// Does nothing, on no port, until it is told to end.
+fn wait() -> std::io::Result<()> {
+    // SAFETY: as above.
+    unsafe { signal(15, end) };
+    loop {
+        std::thread::park();
+    }
 }
 
 fn ask() -> std::io::Result<()> {

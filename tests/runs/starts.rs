@@ -46,11 +46,8 @@ pub(crate) fn busybox() -> Result<Subject> {
 
 /// From nothing: one static program.
 pub(crate) fn scratch() -> Result<Subject> {
-    let server = [("server.rs", include_str!("../guest/server.rs"))];
-    let options = ["-Cstrip=symbols", "-Ctarget-feature=+crt-static"];
-    let program = fs::read(build("server", &server, &options)?)?;
     let own = vec![
-        Entry::program("server", program),
+        Entry::program("server", server()?),
         Entry::name("another", "server"),
         Entry::folder("tmp", 0),
     ];
@@ -62,6 +59,13 @@ pub(crate) fn scratch() -> Result<Subject> {
         unlisted: "/another",
         ..Subject::of_packages("scratch", &[], own)
     })
+}
+
+/// The static program.
+pub(crate) fn server() -> Result<Vec<u8>> {
+    let text = [("server.rs", include_str!("../guest/server.rs"))];
+    let options = ["-Cstrip=symbols", "-Ctarget-feature=+crt-static"];
+    Ok(fs::read(build("server", &text, &options)?)?)
 }
 
 /// A first process that hands signals on, and a script that it waits for.

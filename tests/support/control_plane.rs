@@ -17,9 +17,26 @@ pub(crate) struct ControlPlane {
     pub(crate) kubeconfig: PathBuf,
     assets: PathBuf,
     server: String,
+    /// The API server's port on loopback.
+    pub(crate) port: u16,
+    commands: Commands,
     // Ended in this order: the API server before its etcd.
+    controllers: Vec<Process>,
     api_server: Process,
     etcd: Process,
+}
+
+/// Whether there will be a node.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Nodes {
+    None,
+    One,
+}
+
+/// How its programs are started, also after they were stopped.
+struct Commands {
+    etcd: Command,
+    api_server: Command,
 }
 
 /// What kubectl did.
@@ -31,7 +48,17 @@ pub(crate) struct Ran {
 }
 
 impl ControlPlane {
+    /// Nothing but the API server: pods are objects, and stay where they are put.
     pub(crate) fn start(folder: &Path) -> Result<Self> {
+        Self::begin(folder, Nodes::None)
+    }
+
+    /// With Kubernetes' own controllers and its scheduler, for a kubelet that reaches loopback as 10.0.2.2 and is reached there.
+    pub(crate) fn start_for_a_node(folder: &Path) -> Result<Self> {
+        Self::begin(folder, Nodes::One)
+    }
+
+    fn begin(folder: &Path, nodes: Nodes) -> Result<Self> {
         let assets = from_setup("KUBEBUILDER_ASSETS")?;
         let (client, peer, secure) = (free_port()?, free_port()?, free_port()?);
         let etcd_url = format!("http://127.0.0.1:{client}");
@@ -44,7 +71,8 @@ impl ControlPlane {
             &etcd_url,
         ]);
         etcd.args(["--listen-peer-urls", &format!("http://127.0.0.1:{peer}")]);
-        let etcd = Process::start("etcd", folder.join("etcd.log"), &etcd)?;
+        let commands_etcd = etcd;
+        let etcd = Process::start("etcd", folder.join("etcd.log"), &commands_etcd)?;
 
         let service_account_key = folder.join("service-accounts.key");
         let made = Command::new("openssl")
@@ -57,7 +85,7 @@ impl ControlPlane {
             "openssl: {}",
             String::from_utf8_lossy(&made.stderr)
         );
-        fs::write(folder.join("tokens.csv"), "admin,admin,1,system:masters\n")?;
+        fs::write(folder.join("tokens.csv"), TOKENS)?;
         fs::write(folder.join("audit.yaml"), AUDIT_POLICY)?;
         let flag = |name: &str, path: &str| format!("--{name}={}", folder.join(path).display());
         let mut command = Command::new(assets.join("kube-apiserver"));
@@ -74,23 +102,96 @@ impl ControlPlane {
             flag("audit-log-path", "audit.log"),
             "--authorization-mode=RBAC,Node".to_owned(),
             "--service-cluster-ip-range=10.0.0.0/24".to_owned(),
-            // Without kube-controller-manager nobody makes the default service accounts that it wants.
-            "--disable-admission-plugins=ServiceAccount".to_owned(),
             "--allow-privileged".to_owned(),
         ]);
+        command.args(match nodes {
+            // Without kube-controller-manager nobody makes the default service accounts that it wants.
+            Nodes::None => ["--disable-admission-plugins=ServiceAccount"].as_slice(),
+            // In the certificate, and in the endpoints of the service `kubernetes`.
+            Nodes::One => &[
+                "--advertise-address=10.0.2.2",
+                "--kubelet-preferred-address-types=Hostname",
+            ],
+        });
         let api_server = Process::start("kube-apiserver", folder.join("apiserver.log"), &command)?;
         let mut plane = Self {
             folder: folder.to_owned(),
             kubeconfig: folder.join("admin.kubeconfig"),
             assets,
             server: format!("https://127.0.0.1:{secure}"),
+            port: secure,
+            commands: Commands {
+                etcd: commands_etcd,
+                api_server: command,
+            },
+            controllers: Vec::new(),
             api_server,
             etcd,
         };
         let admin = plane.kubeconfig_for("admin");
         fs::write(&plane.kubeconfig, admin)?;
         plane.wait_until_ready()?;
+        if nodes == Nodes::One {
+            plane.start_controllers()?;
+        }
         Ok(plane)
+    }
+
+    /// What makes pods of workloads, gives them nodes, and service accounts to namespaces.
+    fn start_controllers(&mut self) -> Result<()> {
+        let programs = from_setup("ARMORGATE_TEST_KUBERNETES")?;
+        let config = format!("--kubeconfig={}", self.kubeconfig.display());
+        let path =
+            |name: &str, file: &str| format!("--{name}={}", self.folder.join(file).display());
+        let manager = [
+            config.clone(),
+            "--leader-elect=false".to_owned(),
+            format!("--secure-port={}", free_port()?),
+            "--bind-address=127.0.0.1".to_owned(),
+            path("cert-dir", "manager"),
+            path("root-ca-file", "apiserver/apiserver.crt"),
+            path("service-account-private-key-file", "service-accounts.key"),
+        ];
+        let scheduler = [
+            config,
+            "--leader-elect=false".to_owned(),
+            format!("--secure-port={}", free_port()?),
+            "--bind-address=127.0.0.1".to_owned(),
+            path("cert-dir", "scheduler"),
+        ];
+        for (name, arguments) in [
+            ("kube-controller-manager", &manager[..]),
+            ("kube-scheduler", &scheduler),
+        ] {
+            let mut command = Command::new(programs.join(name));
+            command.args(arguments);
+            let log = self.folder.join(format!("{name}.log"));
+            self.controllers.push(Process::start(name, log, &command)?);
+        }
+        Ok(())
+    }
+
+    /// Ends the API server as a crash does, and starts it again on its port.
+    pub(crate) fn restart_api_server(&mut self) -> Result<()> {
+        self.api_server.signal("KILL")?;
+        self.api_server.wait_for_end(10)?;
+        let log = self.folder.join("apiserver.again.log");
+        self.api_server = Process::start("kube-apiserver", log, &self.commands.api_server)?;
+        self.wait_until_ready()
+    }
+
+    /// Ends etcd as a crash does.
+    pub(crate) fn stop_etcd(&mut self) -> Result<()> {
+        self.etcd.signal("KILL")?;
+        self.etcd.wait_for_end(10)?;
+        Ok(())
+    }
+
+    /// Starts it again with what it has on disk.
+    pub(crate) fn start_etcd(&mut self) -> Result<()> {
+        let log = self.folder.join("etcd.again.log");
+        self.etcd = Process::start("etcd", log, &self.commands.etcd)?;
+        self.wait_until_ready()
     }
 
     fn wait_until_ready(&mut self) -> Result<()> {
@@ -115,14 +216,16 @@ impl ControlPlane {
 
     /// A kubeconfig with this token.
     pub(crate) fn kubeconfig_for(&self, token: &str) -> String {
-        let ca = self.folder.join("apiserver/apiserver.crt");
-        serde_json::json!({
-            "apiVersion": "v1", "kind": "Config", "current-context": "test",
-            "clusters": [{ "name": "test", "cluster": { "server": self.server, "certificate-authority": ca } }],
-            "users": [{ "name": "test", "user": { "token": token } }],
-            "contexts": [{ "name": "test", "context": { "cluster": "test", "user": "test" } }],
-        })
-        .to_string()
+        kubeconfig(
+            &self.server,
+            &self.certificate().display().to_string(),
+            token,
+        )
+    }
+
+    /// The certificate of the API server.
+    pub(crate) fn certificate(&self) -> PathBuf {
+        self.folder.join("apiserver/apiserver.crt")
     }
 
     /// Runs kubectl with this on its standard input.
@@ -181,10 +284,31 @@ impl ControlPlane {
     }
 }
 
-/// Who did what to pods and workloads, with the annotations of admission.
+/// A kubeconfig with a token, for a server whose certificate is in a file.
+pub(crate) fn kubeconfig(server: &str, certificate: &str, token: &str) -> String {
+    serde_json::json!({
+        "apiVersion": "v1", "kind": "Config", "current-context": "test",
+        "clusters": [{ "name": "test", "cluster": { "server": server, "certificate-authority": certificate } }],
+        "users": [{ "name": "test", "user": { "token": token } }],
+        "contexts": [{ "name": "test", "context": { "cluster": "test", "user": "test" } }],
+    })
+    .to_string()
+}
+
+/// Who is who: token, name, number, groups.
+const TOKENS: &str = "\
+admin,admin,1,system:masters
+kubelet,system:node:localhost,2,system:nodes
+";
+
+/// Who did what to pods and workloads, with the annotations of admission; and what agents say that they have loaded.
 const AUDIT_POLICY: &str = r#"{
   "apiVersion": "audit.k8s.io/v1",
   "kind": "Policy",
   "omitStages": ["RequestReceived"],
-  "rules": [{ "level": "Metadata", "verbs": ["create", "update", "patch"] }, { "level": "None" }]
+  "rules": [
+    { "level": "Request", "verbs": ["patch"], "resources": [{ "group": "armorgate.dev", "resources": ["nodeprofiles/status"] }] },
+    { "level": "Metadata", "verbs": ["create", "update", "patch"] },
+    { "level": "None" }
+  ]
 }"#;
