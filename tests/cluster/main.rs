@@ -16,6 +16,7 @@ mod controller;
 #[expect(dead_code, reason = "made for more than is wanted here")]
 #[path = "../support/images.rs"]
 mod images;
+mod install;
 mod lifecycle;
 mod modes;
 mod mutation;
@@ -85,6 +86,14 @@ const TESTS: &[(&str, Test)] = &[
     (
         "service_account_may_watch_namespaces_and_nodes_and_nothing_else",
         permissions::least_privilege,
+    ),
+    (
+        "deploy_is_applied_again_with_the_gate_at_work",
+        install::is_applied_again,
+    ),
+    (
+        "every_way_to_a_certificate_installs_all_with_one_image",
+        install::every_way_installs_all,
     ),
     (
         "good_objects_are_created",
@@ -257,6 +266,7 @@ impl Cluster {
         }
         let manifests = manifests.replace("caBundle: Cg==", &format!("caBundle: {ca}"));
         self.plane.must_apply(&manifests)?;
+        fs::write(self.manifests(), manifests)?;
         let config = self.plane.must(&[
             "-n",
             "armorgate",
@@ -289,6 +299,11 @@ impl Cluster {
         fs::write(&file, text)?;
         let output = Command::new("base64").arg("-w0").arg(file).output()?;
         Ok(String::from_utf8(output.stdout)?)
+    }
+
+    /// What was applied.
+    fn manifests(&self) -> PathBuf {
+        self.folder.path().join("manifests.yaml")
     }
 
     fn config(&self) -> PathBuf {
