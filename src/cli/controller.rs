@@ -25,7 +25,7 @@ use crate::{
 ///
 /// Of several processes one leads. It reads the images of pods that ask for a generated profile, and of the templates in
 /// namespaces where profiles are generated, writes AppArmorProfile objects, keeps their status, and deletes those that nothing
-/// names any more. GET /healthz, /readyz, /metrics on a plain port.
+/// names any more, as well as the NodeProfiles objects of nodes that are gone. GET /healthz, /readyz, /metrics on a plain port.
 #[derive(Debug, Args)]
 pub(super) struct ControllerCommand {
     /// Configuration file; without one, every default holds
@@ -61,7 +61,7 @@ pub(super) struct ControllerCommand {
     /// Who this is among those that may lead; without it, a name made of host and process
     #[arg(long, value_name = "NAME", env = "ARMORGATE_IDENTITY")]
     identity: Option<String>,
-    /// How long nothing must have named a generated profile before it is deleted: 90s, 30m, 24h, 7d
+    /// How long nothing must have named a generated profile, or a node must be gone, before its object is deleted: 90s, 30m, 24h, 7d
     #[arg(long, value_name = "TIME", default_value = "24h", value_parser = duration, env = "ARMORGATE_UNUSED_FOR")]
     unused_for: Duration,
     /// Seconds between looks at the configuration

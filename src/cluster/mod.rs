@@ -18,7 +18,7 @@ use kube::Config;
 pub use kube::Client;
 pub use lease::Candidate;
 pub use namespaces::{Label, Namespaces};
-pub use node_profiles::{NodeObject, NotWritten};
+pub use node_profiles::{LeftOver, NodeObject, NotWritten, delete_left_over, left_over};
 pub use nodes::{NoCluster, Nodes, NotListed, Since};
 pub use pods::{NodePods, PodNames};
 pub use profile_objects::watch_profile_objects;

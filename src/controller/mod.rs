@@ -4,6 +4,7 @@
 //! loaded here and no pod is changed: that is the agents' and the webhook's. LIMIT: an image is read for this machine's
 //! architecture where it has several.
 
+mod gone;
 mod health;
 mod judging;
 mod lane;
@@ -36,7 +37,7 @@ pub struct Controller {
     pub cache: Option<Cache>,
     /// What texts that people write may include.
     pub includes: Arc<dyn Includes + Send + Sync>,
-    /// How long nobody must have needed a generated profile before it is deleted.
+    /// How long nobody must have needed a generated profile, or a node must be gone, before the object is deleted.
     pub unused_for: Duration,
     /// What is counted.
     pub metrics: Arc<ControllerMetrics>,

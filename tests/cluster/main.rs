@@ -13,6 +13,7 @@
 
 mod agent;
 mod controller;
+mod gone;
 #[expect(dead_code, reason = "made for more than is wanted here")]
 #[path = "../support/images.rs"]
 mod images;
@@ -203,6 +204,10 @@ const TESTS: &[(&str, Test)] = &[
     (
         "generated_profiles_that_nothing_names_are_deleted",
         controller::garbage_is_collected,
+    ),
+    (
+        "the_objects_of_nodes_that_are_gone_are_deleted",
+        gone::nodes_that_are_gone,
     ),
     ("debug_containers_are_judged", updates::debug_containers),
     ("deletion_is_never_in_the_way", updates::deletion),
