@@ -17,7 +17,7 @@ use std::{sync::Arc, time::Duration};
 
 use tokio::sync::watch;
 
-pub use health::{ControllerHealth, controller_router};
+pub use health::ControllerHealth;
 pub use work::Settings;
 
 use crate::{
