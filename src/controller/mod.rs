@@ -4,6 +4,7 @@
 //! loaded here and no pod is changed: that is the agents' and the webhook's. LIMIT: an image is read for this machine's
 //! architecture where it has several.
 
+mod error;
 mod gone;
 mod health;
 mod judging;
