@@ -111,6 +111,7 @@ impl ControllerCommand {
         let folder = self.cache.clone().or_else(Cache::default_folder);
         let controller = Controller {
             client,
+            identity,
             settings,
             cache: folder.map(|folder| Cache::new(folder, Cache::MAX_BYTES)),
             includes: Arc::new(DirectoryIncludes::beside_default(self.include.clone())),

@@ -1,5 +1,6 @@
 //! The Kubernetes API: the only room that names `kube::Client`.
 
+mod events;
 mod lease;
 mod namespaces;
 mod node_profiles;
@@ -15,6 +16,7 @@ mod watches;
 
 use kube::Config;
 
+pub use events::Events;
 pub use kube::Client;
 pub use lease::Candidate;
 pub use namespaces::{Label, Namespaces};

@@ -23,7 +23,7 @@ pub use work::Settings;
 
 use crate::{
     apparmor::include::Includes,
-    cluster::{Candidate, Client, ProfileObjects},
+    cluster::{Candidate, Client, Events, ProfileObjects},
     image::Cache,
     telemetry::ControllerMetrics,
 };
@@ -32,6 +32,8 @@ use crate::{
 pub struct Controller {
     /// The cluster.
     pub client: Client,
+    /// Who this is among those that may lead.
+    pub identity: String,
     /// The configuration, whenever there is a new one.
     pub settings: watch::Receiver<Settings>,
     /// Where layers that were read are kept.
@@ -79,6 +81,7 @@ impl Controller {
             let settings = self.settings.borrow_and_update().clone();
             let work = Arc::new(work::Work {
                 client: self.client.clone(),
+                events: Events::new(self.client.clone(), &self.identity),
                 profiles: ProfileObjects::new(&self.client),
                 settings,
                 cache: self.cache.clone(),

@@ -15,7 +15,7 @@ use super::{
 use crate::{
     apparmor::include::Includes,
     cluster::{
-        Client, ClusterError, ObjectKey, ProfileObjects, PullSecrets, Written,
+        Client, ClusterError, Events, ObjectKey, ProfileObjects, PullSecrets, Written,
         objects::{AppArmorProfile, AppArmorProfileStatus, ProfileSource},
         pod_template, profiles_of_pods,
     },
@@ -39,6 +39,7 @@ pub struct Settings {
 /// All that work needs.
 pub(super) struct Work {
     pub(super) client: Client,
+    pub(super) events: Events,
     pub(super) profiles: ProfileObjects,
     pub(super) settings: Settings,
     pub(super) cache: Option<Cache>,
@@ -63,8 +64,22 @@ impl Work {
                     error = error.told(),
                     "cannot tell which profiles this needs"
                 );
+                self.tell_of(key, &error).await;
                 Looked::Nothing(error.ending())
             }
+        }
+    }
+
+    /// Says of a workload why its profiles are not made, where that is its own fault or its registry's.
+    async fn tell_of(&self, key: &ObjectKey, error: &WorkError) {
+        if matches!(error, WorkError::Cluster(_)) {
+            return;
+        }
+        let (reason, note) = (error.reason(), error.told());
+        let written = self.events.warn(key, (reason, &note), "GenerateProfile");
+        if let Err(error) = written.await {
+            let (namespace, name) = (&*key.namespace, &*key.name);
+            tracing::warn!(namespace, name, %error, "an Event was not written");
         }
     }
 

@@ -327,8 +327,35 @@ pub(crate) fn failures_are_told(cluster: &Cluster) -> Result<()> {
         "{condition}"
     );
     ensure!(profile["spec"]["text"].is_null(), "{profile}");
+    // Which profiles a template needs is not even known: an Event of the workload says why, once, however often it is tried.
+    scene.namespace("failing", "enforce")?;
+    for (number, args) in [["1"], ["2"], ["3"]].iter().enumerate() {
+        scene.deploy("failing", "told", args)?;
+        wait_until("looked at", 30, || {
+            let log = controller.process.output();
+            let looks = log.matches("cannot tell which profiles this needs");
+            Ok((looks.count() > number).then_some(()))
+        })?;
+    }
+    let arguments = ["-n", "failing", "get", "events.events.k8s.io", "-o", "json"];
+    let events: Value = serde_json::from_str(&cluster.plane.must(&arguments)?)?;
+    let items = events["items"].as_array().context("a list")?;
+    let [event] = items.as_slice() else {
+        bail!("one Event: {events}")
+    };
+    let note = event["note"].as_str().context("a note")?;
+    ensure!(
+        event["reason"] == "ImageUnreadable" && note.contains("localhost"),
+        "{event}"
+    );
+    let description = ["-n", "failing", "describe", "deployment", "told"];
+    let description = cluster.plane.must(&description)?;
+    ensure!(description.contains("ImageUnreadable"), "{description}");
+
     fs::write(scene.path("config.yaml"), config)?;
     scene.wait_for(&controller, &name, READY, "True")?;
+    let told = scene.name(&["3"], Stage::Enforce)?;
+    scene.wait_for(&controller, &told, READY, "True")?;
     controller.stop()
 }
 
