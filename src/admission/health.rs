@@ -1,6 +1,7 @@
-//! The admin port: is it alive, is it ready, what does it count.
+//! Whether the webhook is ready.
 
 use std::{
+    fmt::Write as _,
     sync::{
         Arc, Mutex, PoisonError,
         atomic::{AtomicBool, Ordering},
@@ -8,16 +9,8 @@ use std::{
     time::SystemTime,
 };
 
-use axum::{
-    Router,
-    extract::State,
-    response::{IntoResponse as _, Response},
-    routing::get,
-};
-use hyper::{StatusCode, header::CONTENT_TYPE};
-
 use super::gate::{Gate, NamespaceModes};
-use crate::{report::text::sentence, telemetry::Metrics, tls::Certificates, verdict::Baselines};
+use crate::{report::text::sentence, telemetry::all_ready, tls::Certificates, verdict::Baselines};
 
 /// What readiness depends on, and what it tells.
 pub struct Health {
@@ -74,53 +67,21 @@ impl Health {
         } else {
             Ok("ok")
         };
-        let parts = [
-            ("namespaces", namespaces),
-            ("nodes", nodes),
-            ("certificate", certificate),
-            ("server", draining),
-        ];
-        let mut lines: Vec<String> = parts
-            .iter()
-            .map(|(part, state)| match state {
-                Ok(state) => format!("{part}: {state}"),
-                Err(state) => format!("{part}: {state}"),
-            })
-            .collect();
+        let (is_ready, mut text) = all_ready(&[
+            ("namespaces", &namespaces),
+            ("nodes", &nodes),
+            ("certificate", &certificate),
+            ("server", &draining),
+        ]);
         // An old one that still works is no reason to turn requests away.
         let refusals = self.refusals.lock().unwrap_or_else(PoisonError::into_inner);
-        lines.extend(refusals.iter().map(|(what, error)| {
-            format!("{what}: the newest is refused, an older one is in use: {error}")
-        }));
-        (
-            parts.iter().all(|(_, state)| state.is_ok()),
-            lines.join("\n") + "\n",
-        )
+        for (what, error) in refusals.iter() {
+            // Writing to a string does not fail.
+            let _ = writeln!(
+                text,
+                "{what}: the newest is refused, an older one is in use: {error}"
+            );
+        }
+        (is_ready, text)
     }
-}
-
-/// `GET /healthz`, `/readyz`, `/metrics`.
-pub fn admin_router(health: Arc<Health>, metrics: Arc<Metrics>) -> Router {
-    Router::new()
-        .route("/healthz", get(async || "ok\n"))
-        .route("/readyz", get(readyz))
-        .route("/metrics", get(render))
-        .with_state((health, metrics))
-}
-
-type Admin = State<(Arc<Health>, Arc<Metrics>)>;
-
-async fn readyz(State((health, _)): Admin) -> Response {
-    let (ready, text) = health.ready(SystemTime::now());
-    let status = if ready {
-        StatusCode::OK
-    } else {
-        StatusCode::SERVICE_UNAVAILABLE
-    };
-    (status, text).into_response()
-}
-
-async fn render(State((_, metrics)): Admin) -> Response {
-    let kind = "application/openmetrics-text; version=1.0.0; charset=utf-8";
-    ([(CONTENT_TYPE, kind)], metrics.render()).into_response()
 }

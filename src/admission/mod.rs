@@ -17,7 +17,7 @@ mod router;
 mod server;
 
 pub use gate::{Evaluation, Gate, NamespaceModes};
-pub use health::{Health, admin_router};
+pub use health::Health;
 pub use mutate::Mutator;
 pub use resolver::Resolver;
 pub use response::Answer;

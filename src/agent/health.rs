@@ -1,22 +1,12 @@
-//! The agent's admin port: is it alive, is it ready, what does it count.
+//! Whether the agent is ready.
 
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 
-use axum::{
-    Router,
-    extract::State,
-    response::{IntoResponse as _, Response},
-    routing::get,
-};
-use hyper::{StatusCode, header::CONTENT_TYPE};
-
-use crate::telemetry::AgentMetrics;
+use crate::telemetry::{Part, all_ready};
 
 /// How the parts of an agent are: each `Ok` with a word, or why not.
 #[derive(Debug)]
 pub struct Health(Mutex<Parts>);
-
-type Part = Result<&'static str, String>;
 
 #[derive(Debug)]
 struct Parts {
@@ -54,47 +44,16 @@ impl Health {
     #[must_use]
     pub fn ready(&self) -> (bool, String) {
         let parts = self.parts();
-        let parts = [
+        all_ready(&[
             ("node", &parts.node),
             ("pods", &parts.pods),
             ("report", &parts.report),
-        ];
-        let lines = parts.map(|(name, part)| match part {
-            Ok(state) => format!("{name}: {state}\n"),
-            Err(state) => format!("{name}: {state}\n"),
-        });
-        (parts.iter().all(|(_, part)| part.is_ok()), lines.concat())
+        ])
     }
 
     fn parts(&self) -> MutexGuard<'_, Parts> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
-}
-
-/// `GET /healthz`, `/readyz`, `/metrics`.
-pub fn admin_router(health: Arc<Health>, metrics: Arc<AgentMetrics>) -> Router {
-    Router::new()
-        .route("/healthz", get(async || "ok\n"))
-        .route("/readyz", get(readyz))
-        .route("/metrics", get(render))
-        .with_state((health, metrics))
-}
-
-type Admin = State<(Arc<Health>, Arc<AgentMetrics>)>;
-
-async fn readyz(State((health, _)): Admin) -> Response {
-    let (ready, text) = health.ready();
-    let status = if ready {
-        StatusCode::OK
-    } else {
-        StatusCode::SERVICE_UNAVAILABLE
-    };
-    (status, text).into_response()
-}
-
-async fn render(State((_, metrics)): Admin) -> Response {
-    let kind = "application/openmetrics-text; version=1.0.0; charset=utf-8";
-    ([(CONTENT_TYPE, kind)], metrics.render()).into_response()
 }
 
 #[cfg(test)]

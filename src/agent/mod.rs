@@ -18,7 +18,7 @@ mod text;
 
 pub use fingerprint::{Fingerprint, NotAFingerprint};
 pub use follow::{Agent, run};
-pub use health::{Health, admin_router};
+pub use health::Health;
 pub use kernel::Kernel;
 pub use name::ProfileName;
 pub use node::{Node, NodeError, Options, ProfileReport, Report, Text, Wishes};

@@ -1,19 +1,17 @@
 //! `armorgate agent`: the node's part.
 
-use std::{net::SocketAddr, path::PathBuf, sync::Arc, time::Duration};
+use std::{path::PathBuf, sync::Arc, time::Duration};
 
 use anyhow::Context as _;
 use clap::Args;
-use prometheus_client::metrics::gauge::Gauge;
 
 use super::{
     Done,
     includes::DirectoryIncludes,
-    serve::{Signals, bind},
+    service::{AdminArgs, Signals},
 };
 use crate::{
-    admission::{ServerLimits, Shutdown, serve},
-    agent::{Agent, Health, Kernel, Options, Parser, ProfileName, admin_router, run},
+    agent::{Agent, Health, Kernel, Options, Parser, ProfileName, run},
     cluster::{self, NodeObject, NodePods, Texts},
     telemetry::AgentMetrics,
 };
@@ -39,14 +37,8 @@ pub(super) struct AgentCommand {
         env = "ARMORGATE_PROFILES_DIR"
     )]
     profiles_dir: PathBuf,
-    /// Where to serve health and metrics, over plain HTTP
-    #[arg(
-        long,
-        value_name = "ADDRESS",
-        default_value = "0.0.0.0:8080",
-        env = "ARMORGATE_ADMIN_LISTEN"
-    )]
-    admin_listen: SocketAddr,
+    #[command(flatten)]
+    admin: AdminArgs,
     /// The program that compiles and loads profiles
     #[arg(
         long,
@@ -87,24 +79,14 @@ impl AgentCommand {
     }
 
     async fn follow(&self) -> anyhow::Result<Done> {
-        let listener = bind(self.admin_listen).await?;
-        let client = cluster::connect().await?;
         let (health, metrics) = (
             Arc::new(Health::default()),
             Arc::new(AgentMetrics::default()),
         );
-        let stop = Shutdown::new();
-        let router = admin_router(Arc::clone(&health), Arc::clone(&metrics));
-        let limits = ServerLimits::default();
-        let admin = serve(
-            listener,
-            None,
-            router,
-            limits,
-            Gauge::default(),
-            stop.clone(),
-        );
-        let admin = tokio::spawn(admin);
+        let (told, counted) = (Arc::clone(&health), Arc::clone(&metrics));
+        let ready = move || told.ready();
+        let admin = self.admin.serve(ready, move || counted.render()).await?;
+        let client = cluster::connect().await?;
         let agent = Agent {
             pods: NodePods::new(client.clone(), self.node.clone()),
             texts: Texts::new(client.clone()),
@@ -129,8 +111,7 @@ impl AgentCommand {
             () = signals.next() => {}
         }
         tracing::info!("stopping: what is loaded stays");
-        stop.start();
-        let _ = admin.await;
+        admin.stop().await;
         Ok(Done::Fine)
     }
 }

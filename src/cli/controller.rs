@@ -1,22 +1,25 @@
 //! `armorgate controller`: makes profiles, and tells what profiles permit.
 
-use std::{net::SocketAddr, path::PathBuf, sync::Arc, time::Duration};
+use std::{path::PathBuf, sync::Arc, time::Duration};
 
 use anyhow::{Context as _, bail};
 use clap::Args;
 use tokio::{
-    net::TcpListener,
-    signal::unix::{SignalKind, signal},
     sync::watch,
     task::JoinSet,
     time::{MissedTickBehavior, interval},
 };
 
-use super::{Done, config, includes::DirectoryIncludes, registries};
+use super::{
+    Done, config,
+    includes::DirectoryIncludes,
+    registries,
+    service::{AdminArgs, ConfigArgs, Signals},
+};
 use crate::{
-    admission::{ServerLimits, Shutdown, runtime, serve},
+    admission::runtime,
     cluster::{self, Candidate},
-    controller::{Controller, ControllerHealth, Settings, controller_router},
+    controller::{Controller, ControllerHealth, Settings},
     image::Cache,
     telemetry::ControllerMetrics,
 };
@@ -25,20 +28,13 @@ use crate::{
 ///
 /// Of several processes one leads. It reads the images of pods that ask for a generated profile, and of the templates in
 /// namespaces where profiles are generated, writes AppArmorProfile objects, keeps their status, and deletes those that nothing
-/// names any more. GET /healthz, /readyz, /metrics on a plain port.
+/// names any more, as well as the NodeProfiles objects of nodes that are gone. GET /healthz, /readyz, /metrics on a plain port.
 #[derive(Debug, Args)]
 pub(super) struct ControllerCommand {
-    /// Configuration file; without one, every default holds
-    #[arg(long, value_name = "FILE", env = "ARMORGATE_CONFIG")]
-    config: Option<PathBuf>,
-    /// Where to serve health and metrics, over plain HTTP
-    #[arg(
-        long,
-        value_name = "ADDRESS",
-        default_value = "0.0.0.0:8080",
-        env = "ARMORGATE_ADMIN_LISTEN"
-    )]
-    admin_listen: SocketAddr,
+    #[command(flatten)]
+    config: ConfigArgs,
+    #[command(flatten)]
+    admin: AdminArgs,
     /// Where layers that were read are kept; without it, the user's own cache
     #[arg(long, value_name = "DIR", env = "ARMORGATE_CACHE_DIR")]
     cache: Option<PathBuf>,
@@ -61,12 +57,9 @@ pub(super) struct ControllerCommand {
     /// Who this is among those that may lead; without it, a name made of host and process
     #[arg(long, value_name = "NAME", env = "ARMORGATE_IDENTITY")]
     identity: Option<String>,
-    /// How long nothing must have named a generated profile before it is deleted: 90s, 30m, 24h, 7d
+    /// How long nothing must have named a generated profile, or a node must be gone, before its object is deleted: 90s, 30m, 24h, 7d
     #[arg(long, value_name = "TIME", default_value = "24h", value_parser = duration, env = "ARMORGATE_UNUSED_FOR")]
     unused_for: Duration,
-    /// Seconds between looks at the configuration
-    #[arg(long, value_name = "SECONDS", default_value_t = 10, value_parser = clap::value_parser!(u64).range(1..=3600), env = "ARMORGATE_RELOAD_SECONDS")]
-    reload_seconds: u64,
 }
 
 /// The name of the lease.
@@ -102,35 +95,23 @@ impl ControllerCommand {
         let client = cluster::connect().await?;
         let identity = self.identity.clone().unwrap_or_else(identity);
         let candidate = Candidate::new(&client, &self.lease_namespace, LEASE, &identity);
-        let listener = TcpListener::bind(self.admin_listen)
-            .await
-            .with_context(|| format!("cannot listen on {}", self.admin_listen))?;
-        tracing::info!(address = %listener.local_addr()?, "listening");
         let metrics = Arc::new(ControllerMetrics::default());
         let health = Arc::new(ControllerHealth::new(Arc::clone(&metrics)));
-        let stop_admin = Shutdown::new();
-        let admin = tokio::spawn(serve(
-            listener,
-            None,
-            controller_router(Arc::clone(&health)),
-            ServerLimits::default(),
-            prometheus_client::metrics::gauge::Gauge::default(),
-            stop_admin.clone(),
-        ));
+        let (told, counted) = (Arc::clone(&health), Arc::clone(&metrics));
+        let ready = move || told.ready();
+        let admin = self.admin.serve(ready, move || counted.render()).await?;
         let mut tasks = JoinSet::new();
-        let (every, config) = (
-            Duration::from_secs(self.reload_seconds),
-            self.config.clone(),
-        );
-        tasks.spawn(reload(config, every, tell));
+        tasks.spawn(reload(
+            self.config.config.clone(),
+            self.config.every(),
+            tell,
+        ));
 
-        let (mut terminate, mut interrupt) = (
-            signal(SignalKind::terminate())?,
-            signal(SignalKind::interrupt())?,
-        );
+        let mut signals = Signals::new()?;
         let folder = self.cache.clone().or_else(Cache::default_folder);
         let controller = Controller {
             client,
+            identity,
             settings,
             cache: folder.map(|folder| Cache::new(folder, Cache::MAX_BYTES)),
             includes: Arc::new(DirectoryIncludes::beside_default(self.include.clone())),
@@ -138,17 +119,13 @@ impl ControllerCommand {
             metrics,
         };
         let stop = async {
-            tokio::select! {
-                _ = terminate.recv() => {}
-                _ = interrupt.recv() => {}
-            }
+            signals.next().await;
             tracing::info!("stopping");
             health.stop();
         };
         controller.run(candidate, stop).await;
         tasks.shutdown().await;
-        stop_admin.start();
-        let _ = admin.await;
+        admin.stop().await;
         tracing::info!("stopped");
         Ok(Done::Fine)
     }
@@ -159,7 +136,7 @@ impl ControllerCommand {
                 bail!("--include {}: not a folder", folder.display());
             }
         }
-        read(self.config.as_ref())
+        read(self.config.config.as_ref())
     }
 }
 

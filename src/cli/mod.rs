@@ -20,6 +20,7 @@ mod profiles;
 mod registries;
 mod reload;
 mod serve;
+mod service;
 mod yaml;
 
 use std::{

@@ -12,11 +12,7 @@ use anyhow::{Context as _, anyhow};
 use arc_swap::ArcSwap;
 use clap::Args;
 use tempfile::TempPath;
-use tokio::{
-    net::TcpListener,
-    signal::unix::{Signal, SignalKind, signal},
-    task::JoinSet,
-};
+use tokio::task::JoinSet;
 use tokio_rustls::TlsAcceptor;
 
 use super::{
@@ -24,11 +20,12 @@ use super::{
     includes::DirectoryIncludes,
     print, profiles, registries,
     reload::{Reloader, Sources},
+    service::{AdminArgs, ConfigArgs, Signals, bind},
 };
 use crate::{
     admission::{
-        Gate, Health, Mutator, NamespaceModes, RequestLimits, ServerLimits, Shutdown, admin_router,
-        runtime, serve, webhook_router,
+        Gate, Health, Mutator, NamespaceModes, RequestLimits, ServerLimits, Shutdown, runtime,
+        serve, webhook_router,
     },
     cluster::{self, Namespaces, Nodes, watch_profile_objects},
     telemetry::Metrics,
@@ -38,16 +35,15 @@ use crate::{
 
 /// Serve the admission webhook
 ///
-/// Answers POST /validate over HTTPS, and GET /healthz, /readyz, /metrics on a plain port. Certificate, configuration
+/// Answers POST /validate and POST /mutate over HTTPS, and GET /healthz, /readyz, /metrics on a plain port. Certificate, configuration
 /// and profiles are read again while serving; a broken new one leaves the old one in use, and /readyz and a metric tell.
 #[derive(Debug, Args)]
 #[command(after_help = "Examples:
   armorgate serve --tls-cert tls.crt --tls-key tls.key --config config.yaml
   armorgate serve --standalone --tls-self-signed localhost,127.0.0.1    to try it without a cluster")]
 pub(super) struct Serve {
-    /// Configuration file; without one, every default holds
-    #[arg(long, value_name = "FILE", env = "ARMORGATE_CONFIG")]
-    config: Option<PathBuf>,
+    #[command(flatten)]
+    config: ConfigArgs,
     /// Where to serve the webhook, over HTTPS
     #[arg(
         long,
@@ -56,14 +52,8 @@ pub(super) struct Serve {
         env = "ARMORGATE_LISTEN"
     )]
     listen: SocketAddr,
-    /// Where to serve health and metrics, over plain HTTP
-    #[arg(
-        long,
-        value_name = "ADDRESS",
-        default_value = "0.0.0.0:8080",
-        env = "ARMORGATE_ADMIN_LISTEN"
-    )]
-    admin_listen: SocketAddr,
+    #[command(flatten)]
+    admin: AdminArgs,
     #[command(flatten)]
     tls: TlsArgs,
     /// Folders with the AppArmor profiles that the nodes hold
@@ -85,9 +75,6 @@ pub(super) struct Serve {
     /// Decide from files alone: no cluster, so no namespace labels
     #[arg(long, env = "ARMORGATE_STANDALONE")]
     standalone: bool,
-    /// Seconds between looks at certificate, configuration and profiles
-    #[arg(long, value_name = "SECONDS", default_value_t = 10, value_parser = clap::value_parser!(u64).range(1..=3600), env = "ARMORGATE_RELOAD_SECONDS")]
-    reload_seconds: u64,
     /// Seconds to go on serving after SIGTERM, not ready, until nobody sends requests here [default: 5, standalone: 0]
     #[arg(long, value_name = "SECONDS", env = "ARMORGATE_DRAIN_SECONDS")]
     drain_seconds: Option<u64>,
@@ -171,7 +158,7 @@ impl Serve {
 
     async fn serve(&self) -> anyhow::Result<Done> {
         let now = SystemTime::now();
-        let policy = config::load(self.config.as_deref())?;
+        let policy = config::load(self.config.config.as_deref())?;
         let registry_options = registries::options(&policy.registries)?;
         let mut tasks = JoinSet::new();
         let objects = ObjectTexts::new(Arc::new(DirectoryIncludes::confined()));
@@ -196,7 +183,6 @@ impl Serve {
         let certificates = Arc::new(Certificates::load(source, now)?);
         let tls = TlsAcceptor::from(Arc::new(server_config(Arc::clone(&certificates))?));
         let listener = bind(self.listen).await?;
-        let admin_listener = bind(self.admin_listen).await?;
 
         let metrics = Arc::new(Metrics::default());
         let profiles: Arc<dyn Profiles> = Arc::new(texts.clone());
@@ -210,7 +196,7 @@ impl Serve {
         let mutator = Arc::new(Mutator::new(Arc::clone(&gate), registry_options, client));
         let health = Arc::new(Health::new(Arc::clone(&gate), Arc::clone(&certificates)));
         let sources = Sources {
-            config: self.config.clone(),
+            config: self.config.config.clone(),
             profiles: self.profiles.clone(),
             includes: self.include.clone(),
             certificates,
@@ -223,29 +209,24 @@ impl Serve {
             texts,
         );
         reloader.announce();
-        tasks.spawn(reloader.run(Duration::from_secs(self.reload_seconds)));
+        tasks.spawn(reloader.run(self.config.every()));
 
-        let (stop, stop_admin) = (Shutdown::new(), Shutdown::new());
-        let limits = ServerLimits::default();
+        let ready = {
+            let health = Arc::clone(&health);
+            move || health.ready(SystemTime::now())
+        };
+        let counted = Arc::clone(&metrics);
+        let admin = self.admin.serve(ready, move || counted.render()).await?;
+        let stop = Shutdown::new();
         let router = webhook_router(mutator, Arc::clone(&metrics), RequestLimits::default());
         let webhook = tokio::spawn(serve(
             listener,
             Some(tls),
             router,
-            limits,
+            ServerLimits::default(),
             metrics.connections.clone(),
             stop.clone(),
         ));
-        let admin = admin_router(Arc::clone(&health), metrics);
-        let admin = serve(
-            admin_listener,
-            None,
-            admin,
-            limits,
-            prometheus_client::metrics::gauge::Gauge::default(),
-            stop_admin.clone(),
-        );
-        let admin = tokio::spawn(admin);
 
         let mut signals = Signals::new()?;
         signals.next().await;
@@ -255,9 +236,7 @@ impl Serve {
             tokio::time::sleep(self.drain_time()).await;
             stop.start();
             let _ = webhook.await;
-            // Last, so that probes see why.
-            stop_admin.start();
-            let _ = admin.await;
+            admin.stop().await;
         };
         tokio::select! {
             () = drained => {}
@@ -272,35 +251,5 @@ impl Serve {
     fn drain_time(&self) -> Duration {
         let default = if self.standalone { 0 } else { 5 };
         Duration::from_secs(self.drain_seconds.unwrap_or(default))
-    }
-}
-
-pub(super) async fn bind(address: SocketAddr) -> anyhow::Result<TcpListener> {
-    let listener = TcpListener::bind(address)
-        .await
-        .with_context(|| format!("cannot listen on {address}"))?;
-    tracing::info!(address = %listener.local_addr()?, "listening");
-    Ok(listener)
-}
-
-/// SIGTERM and SIGINT.
-pub(super) struct Signals {
-    terminate: Signal,
-    interrupt: Signal,
-}
-
-impl Signals {
-    pub(super) fn new() -> anyhow::Result<Self> {
-        Ok(Self {
-            terminate: signal(SignalKind::terminate())?,
-            interrupt: signal(SignalKind::interrupt())?,
-        })
-    }
-
-    pub(super) async fn next(&mut self) {
-        tokio::select! {
-            _ = self.terminate.recv() => {}
-            _ = self.interrupt.recv() => {}
-        }
     }
 }

@@ -1,5 +1,6 @@
 //! The Kubernetes API: the only room that names `kube::Client`.
 
+mod events;
 mod lease;
 mod namespaces;
 mod node_profiles;
@@ -15,10 +16,11 @@ mod watches;
 
 use kube::Config;
 
+pub use events::Events;
 pub use kube::Client;
 pub use lease::Candidate;
 pub use namespaces::{Label, Namespaces};
-pub use node_profiles::{NodeObject, NotWritten};
+pub use node_profiles::{LeftOver, NodeObject, NotWritten, delete_left_over, left_over};
 pub use nodes::{NoCluster, Nodes, NotListed, Since};
 pub use pods::{NodePods, PodNames};
 pub use profile_objects::watch_profile_objects;

@@ -1,11 +1,20 @@
-//! Writes the `NodeProfiles` object of a node, by server-side apply: one object, made where it is not there.
+//! The `NodeProfiles` objects of nodes: one is written by its node's agent, by server-side apply, and made where it is not there.
+//! Those of nodes that do not exist any more are found by names alone.
 
+use std::{collections::HashSet, fmt::Debug};
+
+use k8s_openapi::api::core::v1::Node;
 use kube::{
-    Api, Client,
-    api::{Patch, PatchParams},
+    Api, Client, Resource,
+    api::{ListParams, ObjectMeta, Patch, PatchParams},
 };
+use serde::de::DeserializeOwned;
 
-use super::objects::{FIELD_MANAGER, NodeProfiles, NodeProfilesSpec, NodeProfilesStatus};
+use super::{
+    ClusterError,
+    objects::{FIELD_MANAGER, NodeProfiles, NodeProfilesSpec, NodeProfilesStatus},
+    profiles::{Written, if_unchanged, written},
+};
 
 /// The object of one node.
 pub struct NodeObject {
@@ -55,5 +64,66 @@ impl NodeObject {
             node: self.node.clone(),
             source,
         })
+    }
+}
+
+/// A `NodeProfiles` object whose node does not exist.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct LeftOver {
+    /// The node's name, and the object's.
+    pub node: String,
+    /// Whose life this is: another object of the same name has another one.
+    pub uid: String,
+    /// What was read of it.
+    pub version: Option<String>,
+}
+
+/// The objects whose nodes do not exist.
+pub async fn left_over(client: &Client) -> Result<Vec<LeftOver>, ClusterError> {
+    let mut objects = Vec::new();
+    each::<NodeProfiles>(client, |metadata| {
+        objects.push(LeftOver {
+            node: metadata.name.unwrap_or_default(),
+            uid: metadata.uid.unwrap_or_default(),
+            version: metadata.resource_version,
+        });
+    })
+    .await?;
+    // Afterwards: a node that comes meanwhile has its object.
+    let mut nodes = HashSet::new();
+    each::<Node>(client, |metadata| nodes.extend(metadata.name)).await?;
+    objects.retain(|object| !nodes.contains(&object.node));
+    Ok(objects)
+}
+
+/// Deletes an object, if it is still what was read: an agent that has something new to say keeps it.
+pub async fn delete_left_over(
+    client: &Client,
+    object: &LeftOver,
+) -> Result<Written<()>, ClusterError> {
+    let api: Api<NodeProfiles> = Api::all(client.clone());
+    let parameters = if_unchanged(Some(object.uid.clone()), object.version.clone());
+    written(api.delete(&object.node, &parameters).await.map(drop))
+}
+
+/// LIMIT: objects in an answer of the API server, by their metadata.
+const PAGE: u32 = 250;
+
+/// Goes through the metadata of all objects of a kind.
+async fn each<K>(client: &Client, mut look: impl FnMut(ObjectMeta)) -> Result<(), ClusterError>
+where
+    K: Resource<DynamicType = ()> + Clone + Debug + DeserializeOwned,
+{
+    let api: Api<K> = Api::all(client.clone());
+    let mut page = ListParams::default().limit(PAGE);
+    loop {
+        let listed = api.list_metadata(&page).await?;
+        for object in listed.items {
+            look(object.metadata);
+        }
+        match listed.metadata.continue_.filter(|token| !token.is_empty()) {
+            Some(token) => page = page.continue_token(&token),
+            None => return Ok(()),
+        }
     }
 }

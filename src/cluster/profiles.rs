@@ -108,13 +108,7 @@ impl ProfileObjects {
 
     /// Deletes an object, if it is still what was read.
     pub async fn delete(&self, object: &AppArmorProfile) -> Result<Written<()>, ClusterError> {
-        let parameters = DeleteParams {
-            preconditions: Some(Preconditions {
-                resource_version: object.resource_version(),
-                uid: object.uid(),
-            }),
-            ..DeleteParams::default()
-        };
+        let parameters = if_unchanged(object.uid(), object.resource_version());
         written(
             self.0
                 .delete(&object.name_any(), &parameters)
@@ -131,7 +125,18 @@ fn parameters() -> PatchParams {
     }
 }
 
-fn written<T>(result: kube::Result<T>) -> Result<Written<T>, ClusterError> {
+/// Deletes an object only if it is still what was read.
+pub(super) fn if_unchanged(uid: Option<String>, version: Option<String>) -> DeleteParams {
+    DeleteParams {
+        preconditions: Some(Preconditions {
+            resource_version: version,
+            uid,
+        }),
+        ..DeleteParams::default()
+    }
+}
+
+pub(super) fn written<T>(result: kube::Result<T>) -> Result<Written<T>, ClusterError> {
     match result {
         Ok(object) => Ok(Written::Done(object)),
         Err(kube::Error::Api(status)) if status.is_conflict() || status.is_not_found() => {

@@ -8,7 +8,7 @@ use k8s_openapi::api::{
 use kube::{
     Api, Client, Resource,
     api::{GetParams, ListParams},
-    core::Request,
+    core::{ApiResource, DynamicObject, Request},
 };
 use serde::Deserialize;
 use serde_json::value::RawValue;
@@ -22,9 +22,10 @@ pub async fn pod_template(
     client: &Client,
     key: &ObjectKey,
 ) -> Result<Option<Box<RawValue>>, ClusterError> {
-    let Some(path) = path(key) else {
+    let Some(resource) = resource(key.kind) else {
         return Ok(None);
     };
+    let path = DynamicObject::url_path(&resource, Some(&key.namespace));
     let request = Request::new(path).get(&key.name, &GetParams::default());
     let request = request.map_err(kube::Error::BuildRequest)?;
     match client.request_text(request).await {
@@ -34,16 +35,16 @@ pub async fn pod_template(
     }
 }
 
-fn path(key: &ObjectKey) -> Option<String> {
-    let namespace = Some(&*key.namespace);
-    Some(match key.kind {
-        Kind::CronJob => CronJob::url_path(&(), namespace),
-        Kind::DaemonSet => DaemonSet::url_path(&(), namespace),
-        Kind::Deployment => Deployment::url_path(&(), namespace),
-        Kind::Job => Job::url_path(&(), namespace),
-        Kind::Pod => Pod::url_path(&(), namespace),
-        Kind::ReplicaSet => ReplicaSet::url_path(&(), namespace),
-        Kind::StatefulSet => StatefulSet::url_path(&(), namespace),
+/// Where the API server has the objects of a kind that is looked at.
+pub(super) fn resource(kind: Kind) -> Option<ApiResource> {
+    Some(match kind {
+        Kind::CronJob => ApiResource::erase::<CronJob>(&()),
+        Kind::DaemonSet => ApiResource::erase::<DaemonSet>(&()),
+        Kind::Deployment => ApiResource::erase::<Deployment>(&()),
+        Kind::Job => ApiResource::erase::<Job>(&()),
+        Kind::Pod => ApiResource::erase::<Pod>(&()),
+        Kind::ReplicaSet => ApiResource::erase::<ReplicaSet>(&()),
+        Kind::StatefulSet => ApiResource::erase::<StatefulSet>(&()),
         Kind::PodTemplate | Kind::ReplicationController => return None,
     })
 }

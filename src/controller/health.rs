@@ -1,16 +1,8 @@
-//! The admin port: is it alive, does it lead, what does it count.
+//! Whether the controller is ready.
 
 use std::sync::{
     Arc,
     atomic::{AtomicBool, Ordering},
-};
-
-use axum::{
-    Router,
-    extract::State,
-    http::{StatusCode, header::CONTENT_TYPE},
-    response::{IntoResponse as _, Response},
-    routing::get,
 };
 
 use crate::telemetry::ControllerMetrics;
@@ -36,29 +28,18 @@ impl ControllerHealth {
     pub fn stop(&self) {
         self.is_stopping.store(true, Ordering::Release);
     }
-}
 
-/// `GET /healthz`, `/readyz`, `/metrics`. Who does not lead is ready too: to lead.
-pub fn controller_router(health: Arc<ControllerHealth>) -> Router {
-    Router::new()
-        .route("/healthz", get(async || "ok\n"))
-        .route("/readyz", get(readyz))
-        .route("/metrics", get(render))
-        .with_state(health)
-}
-
-async fn readyz(State(health): State<Arc<ControllerHealth>>) -> Response {
-    if health.is_stopping.load(Ordering::Acquire) {
-        return (StatusCode::SERVICE_UNAVAILABLE, "controller: stopping\n").into_response();
+    /// Whether it is ready, and why. Who does not lead is ready too: to lead.
+    #[must_use]
+    pub fn ready(&self) -> (bool, String) {
+        let is_stopping = self.is_stopping.load(Ordering::Acquire);
+        let state = if is_stopping {
+            "stopping"
+        } else if self.metrics.is_leader.get() == 1 {
+            "leads"
+        } else {
+            "waits to lead"
+        };
+        (!is_stopping, format!("controller: {state}\n"))
     }
-    if health.metrics.is_leader.get() == 1 {
-        "controller: leads\n".into_response()
-    } else {
-        "controller: waits to lead\n".into_response()
-    }
-}
-
-async fn render(State(health): State<Arc<ControllerHealth>>) -> Response {
-    let kind = "application/openmetrics-text; version=1.0.0; charset=utf-8";
-    ([(CONTENT_TYPE, kind)], health.metrics.render()).into_response()
 }

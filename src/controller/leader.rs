@@ -9,6 +9,7 @@ use tokio::{
 };
 
 use super::{
+    gone,
     judging::Yardsticks,
     lane::Ending,
     state::{Action, Looked, State},
@@ -37,6 +38,7 @@ pub(super) async fn work(work: Arc<Work>, unused_for: Duration, tick: Duration) 
     let namespaces = Namespaces::new(&[WHITELIST_LABEL]);
     let mut watches = JoinSet::new();
     watches.spawn(namespaces.clone().watch(work.client.clone()));
+    watches.spawn(gone::collect(work.client.clone(), unused_for));
     let nodes = Nodes::new(Some(work.client.clone()));
     if policy.baselines == Baselines::Nodes
         && let Err(error) = nodes.follow()

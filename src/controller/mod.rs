@@ -4,6 +4,8 @@
 //! loaded here and no pod is changed: that is the agents' and the webhook's. LIMIT: an image is read for this machine's
 //! architecture where it has several.
 
+mod error;
+mod gone;
 mod health;
 mod judging;
 mod lane;
@@ -16,12 +18,12 @@ use std::{sync::Arc, time::Duration};
 
 use tokio::sync::watch;
 
-pub use health::{ControllerHealth, controller_router};
+pub use health::ControllerHealth;
 pub use work::Settings;
 
 use crate::{
     apparmor::include::Includes,
-    cluster::{Candidate, Client, ProfileObjects},
+    cluster::{Candidate, Client, Events, ProfileObjects},
     image::Cache,
     telemetry::ControllerMetrics,
 };
@@ -30,13 +32,15 @@ use crate::{
 pub struct Controller {
     /// The cluster.
     pub client: Client,
+    /// Who this is among those that may lead.
+    pub identity: String,
     /// The configuration, whenever there is a new one.
     pub settings: watch::Receiver<Settings>,
     /// Where layers that were read are kept.
     pub cache: Option<Cache>,
     /// What texts that people write may include.
     pub includes: Arc<dyn Includes + Send + Sync>,
-    /// How long nobody must have needed a generated profile before it is deleted.
+    /// How long nobody must have needed a generated profile, or a node must be gone, before the object is deleted.
     pub unused_for: Duration,
     /// What is counted.
     pub metrics: Arc<ControllerMetrics>,
@@ -77,6 +81,7 @@ impl Controller {
             let settings = self.settings.borrow_and_update().clone();
             let work = Arc::new(work::Work {
                 client: self.client.clone(),
+                events: Events::new(self.client.clone(), &self.identity),
                 profiles: ProfileObjects::new(&self.client),
                 settings,
                 cache: self.cache.clone(),

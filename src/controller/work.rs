@@ -6,6 +6,7 @@ use std::{collections::HashSet, sync::Arc, time::Duration};
 use k8s_openapi::jiff::Timestamp;
 
 use super::{
+    error::WorkError,
     judging::{Judged, Readiness, Yardsticks},
     lane::Ending,
     needs::{self, Need, of_container},
@@ -14,19 +15,16 @@ use super::{
 use crate::{
     apparmor::include::Includes,
     cluster::{
-        Client, ClusterError, ObjectKey, ProfileObjects, PullSecrets, Written,
+        Client, ClusterError, Events, ObjectKey, ProfileObjects, PullSecrets, Written,
         objects::{AppArmorProfile, AppArmorProfileStatus, ProfileSource},
         pod_template, profiles_of_pods,
     },
     compare::Baseline,
-    image::{
-        self, Cache, Fault, ImageError, ImageSource, Options, ReferenceError,
-        registry::{RegistryError, RegistryOptions},
-    },
+    image::{self, Cache, ImageSource, Options, registry::RegistryOptions},
     report::text::sentence,
     telemetry::{ControllerMetrics, GenerationLabels},
     verdict::{Kind, Mode, Policy},
-    whitelist::{Outcome, PodTemplate, RequestError, RequestedProfile, Stage, Step, step},
+    whitelist::{Outcome, PodTemplate, RequestedProfile, Stage, Step, step},
 };
 
 /// What the configuration says.
@@ -41,6 +39,7 @@ pub struct Settings {
 /// All that work needs.
 pub(super) struct Work {
     pub(super) client: Client,
+    pub(super) events: Events,
     pub(super) profiles: ProfileObjects,
     pub(super) settings: Settings,
     pub(super) cache: Option<Cache>,
@@ -48,70 +47,8 @@ pub(super) struct Work {
     pub(super) metrics: Arc<ControllerMetrics>,
 }
 
-/// Why something was not done.
-#[derive(Debug, thiserror::Error)]
-enum WorkError {
-    #[error(transparent)]
-    Cluster(#[from] ClusterError),
-    #[error("the image has the digest {found}, and {expected} was asked for")]
-    Digest {
-        expected: image::ImageDigest,
-        found: image::ImageDigest,
-    },
-    #[error(transparent)]
-    Image(#[from] ImageError),
-    #[error("`{0}` is no image of a registry")]
-    NotOfRegistry(String),
-    #[error(transparent)]
-    Reference(#[from] ReferenceError),
-    #[error(transparent)]
-    Request(#[from] RequestError),
-    #[error("the profile was not written to its end: {0}")]
-    Stopped(String),
-}
-
 /// How long a registry may take to say which image a name is.
 const RESOLVE: Duration = Duration::from_mins(1);
-
-impl WorkError {
-    /// One word for it, as in conditions.
-    fn reason(&self) -> &'static str {
-        match self {
-            Self::Cluster(_) => "ClusterError",
-            Self::Request(_) => "NotWritten",
-            Self::Stopped(_) => "InternalError",
-            _ => "ImageUnreadable",
-        }
-    }
-
-    fn ending(&self) -> Ending {
-        match self {
-            Self::Request(_) | Self::Reference(_) | Self::NotOfRegistry(_) => Ending::FailedForLong,
-            // It may be pushed any time.
-            Self::Image(ImageError::Registry(error))
-                if matches!(**error, RegistryError::NotFound { .. }) =>
-            {
-                Ending::Failed
-            }
-            Self::Image(error) if error.fault() == Fault::Caller => Ending::FailedForLong,
-            _ => Ending::Failed,
-        }
-    }
-
-    /// With its causes, in a line.
-    fn told(&self) -> String {
-        let mut text = self.to_string();
-        let mut cause = std::error::Error::source(self);
-        while let Some(error) = cause {
-            let told = error.to_string();
-            if !text.ends_with(&told) {
-                text = format!("{text}: {told}");
-            }
-            cause = error.source();
-        }
-        sentence(&text)
-    }
-}
 
 impl Work {
     /// Reads an object, and finds what it needs.
@@ -127,8 +64,22 @@ impl Work {
                     error = error.told(),
                     "cannot tell which profiles this needs"
                 );
+                self.tell_of(key, &error).await;
                 Looked::Nothing(error.ending())
             }
+        }
+    }
+
+    /// Says of a workload why its profiles are not made, where that is its own fault or its registry's.
+    async fn tell_of(&self, key: &ObjectKey, error: &WorkError) {
+        if matches!(error, WorkError::Cluster(_)) {
+            return;
+        }
+        let (reason, note) = (error.reason(), error.told());
+        let written = self.events.warn(key, (reason, &note), "GenerateProfile");
+        if let Err(error) = written.await {
+            let (namespace, name) = (&*key.namespace, &*key.name);
+            tracing::warn!(namespace, name, %error, "an Event was not written");
         }
     }
 

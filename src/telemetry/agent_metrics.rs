@@ -1,8 +1,8 @@
 //! What the node agent counts, in the OpenMetrics text format. Labels are bounded: never the name of a profile.
 
 use prometheus_client::{
-    encoding::{EncodeLabelSet, text::encode},
-    metrics::{counter::Counter, family::Family, gauge::Gauge, histogram::Histogram, info::Info},
+    encoding::EncodeLabelSet,
+    metrics::{counter::Counter, family::Family, gauge::Gauge, histogram::Histogram},
     registry::{Registry, Unit},
 };
 
@@ -34,12 +34,10 @@ pub struct AgentMetrics {
 
 impl Default for AgentMetrics {
     fn default() -> Self {
-        let mut registry = Registry::with_prefix("armorgate");
+        let mut registry = super::registry();
         let loads = Family::<LoadLabels, Counter>::default();
         let profiles = Family::<StateLabels, Gauge>::default();
         let wait = Histogram::new(BUCKETS);
-        let build = Info::new(vec![("version", env!("CARGO_PKG_VERSION"))]);
-        registry.register("build", "What is running", build);
         registry.register(
             "agent_loads",
             "Profiles loaded into the kernel, and such as could not be",
@@ -69,10 +67,7 @@ impl AgentMetrics {
     /// All metrics, in the OpenMetrics text format.
     #[must_use]
     pub fn render(&self) -> String {
-        let mut text = String::new();
-        // Writing to a string does not fail.
-        let _ = encode(&mut text, &self.registry);
-        text
+        super::render(&self.registry)
     }
 }
 

@@ -1,8 +1,8 @@
 //! What the controller counts.
 
 use prometheus_client::{
-    encoding::{EncodeLabelSet, text::encode},
-    metrics::{counter::Counter, family::Family, gauge::Gauge, histogram::Histogram, info::Info},
+    encoding::EncodeLabelSet,
+    metrics::{counter::Counter, family::Family, gauge::Gauge, histogram::Histogram},
     registry::{Registry, Unit},
 };
 
@@ -29,12 +29,10 @@ pub struct ControllerMetrics {
 
 impl Default for ControllerMetrics {
     fn default() -> Self {
-        let mut registry = Registry::with_prefix("armorgate");
+        let mut registry = super::registry();
         let (is_leader, queued) = (Gauge::default(), Gauge::default());
         let generations = Family::default();
         let seconds = Histogram::new(BUCKETS);
-        let build = Info::new(vec![("version", env!("CARGO_PKG_VERSION"))]);
-        registry.register("build", "What is running", build);
         registry.register(
             "controller_leader",
             "1 if this process leads",
@@ -70,10 +68,7 @@ impl ControllerMetrics {
     /// All metrics, in the OpenMetrics text format.
     #[must_use]
     pub fn render(&self) -> String {
-        let mut text = String::new();
-        // Writing to a string does not fail.
-        let _ = encode(&mut text, &self.registry);
-        text
+        super::render(&self.registry)
     }
 }
 

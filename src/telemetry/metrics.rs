@@ -3,8 +3,8 @@
 use std::sync::atomic::AtomicU64;
 
 use prometheus_client::{
-    encoding::{EncodeLabelSet, text::encode},
-    metrics::{counter::Counter, family::Family, gauge::Gauge, histogram::Histogram, info::Info},
+    encoding::EncodeLabelSet,
+    metrics::{counter::Counter, family::Family, gauge::Gauge, histogram::Histogram},
     registry::{Registry, Unit},
 };
 
@@ -56,7 +56,7 @@ pub struct Metrics {
 
 impl Default for Metrics {
     fn default() -> Self {
-        let mut registry = Registry::with_prefix("armorgate");
+        let mut registry = super::registry();
         let metrics = Self {
             requests: Family::default(),
             latency: Histogram::new(BUCKETS),
@@ -69,8 +69,6 @@ impl Default for Metrics {
             profiles: Gauge::default(),
             registry: Registry::default(),
         };
-        let build = Info::new(vec![("version", env!("CARGO_PKG_VERSION"))]);
-        registry.register("build", "What is running", build);
         registry.register(
             "admission_requests",
             "Admission requests answered",
@@ -131,10 +129,7 @@ impl Metrics {
     /// All metrics, in the OpenMetrics text format.
     #[must_use]
     pub fn render(&self) -> String {
-        let mut text = String::new();
-        // Writing to a string does not fail.
-        let _ = encode(&mut text, &self.registry);
-        text
+        super::render(&self.registry)
     }
 }
 

@@ -15,7 +15,7 @@ use kube::config::{KubeConfigOptions, Kubeconfig};
 use serde_json::{Value, json};
 
 use crate::{
-    Cluster, program, repository,
+    Cluster, program,
     support::{Process, listening, wait_until},
 };
 
@@ -156,7 +156,6 @@ async fn within<T>(what: &str, future: impl Future<Output = T>) -> Result<T> {
 
 /// What its token may do, and no more.
 pub(crate) fn may_no_more(cluster: &Cluster) -> Result<()> {
-    cluster.install_agent()?;
     let account = "--as=system:serviceaccount:kube-system:armorgate-agent";
     let can = |verb: &str, what: &str| -> Result<bool> {
         let ran = cluster
@@ -201,16 +200,8 @@ fn pod_on(node: &str, namespace: &str, profile: &str, account: &str) -> String {
 }
 
 impl Cluster {
-    /// `kubectl apply -k deploy/agent/`.
-    fn install_agent(&self) -> Result<()> {
-        let folder = repository("deploy/agent").display().to_string();
-        let manifests = self.plane.must(&["kustomize", &folder])?;
-        self.plane.must_apply(&manifests)
-    }
-
     /// The credentials of an agent's pod on [`NODE`].
     fn agent_kubeconfig(&self) -> Result<PathBuf> {
-        self.install_agent()?;
         self.plane
             .must_apply(&pod_on(NODE, "kube-system", "/not/ours", "armorgate-agent"))?;
         let pod = format!("on-{NODE}");

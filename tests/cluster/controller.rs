@@ -29,7 +29,7 @@ const PROGRAM: &str = concat!(
 );
 
 /// A registry with one image, and what a controller needs to read it.
-struct Scene<'c> {
+pub(crate) struct Scene<'c> {
     cluster: &'c Cluster,
     folder: tempfile::TempDir,
     _registry: Registry,
@@ -38,13 +38,13 @@ struct Scene<'c> {
 }
 
 /// A running controller.
-struct Controller {
-    process: Process,
+pub(crate) struct Controller {
+    pub(crate) process: Process,
     admin: String,
 }
 
 impl<'c> Scene<'c> {
-    fn new(cluster: &'c Cluster) -> Result<Self> {
+    pub(crate) fn new(cluster: &'c Cluster) -> Result<Self> {
         let folder = tempfile::tempdir()?;
         let registry = Registry::start(folder.path(), &Access::Anybody, None)?;
         let mut store = Store::default();
@@ -78,7 +78,7 @@ impl<'c> Scene<'c> {
         self.folder.path().join(name)
     }
 
-    fn start(&self, name: &str, unused_for: &str) -> Result<Controller> {
+    pub(crate) fn start(&self, name: &str, unused_for: &str) -> Result<Controller> {
         let log = self.path(&format!("{name}.log"));
         let mut command = Command::new(program());
         command.args([
@@ -198,7 +198,7 @@ impl<'c> Scene<'c> {
 }
 
 impl Controller {
-    fn leads(&self) -> Result<bool> {
+    pub(crate) fn leads(&self) -> Result<bool> {
         let url = format!("http://{}/metrics", self.admin);
         let output = Command::new("curl")
             .args(["-s", "-m", "5", &url])
@@ -209,7 +209,7 @@ impl Controller {
     }
 
     /// Stops it as Kubernetes would: it releases its lease.
-    fn stop(mut self) -> Result<()> {
+    pub(crate) fn stop(mut self) -> Result<()> {
         self.process.signal("TERM")?;
         let status = self.process.wait_for_end(30)?;
         ensure!(status.success(), "{status}: {}", self.process.output());
@@ -327,8 +327,35 @@ pub(crate) fn failures_are_told(cluster: &Cluster) -> Result<()> {
         "{condition}"
     );
     ensure!(profile["spec"]["text"].is_null(), "{profile}");
+    // Which profiles a template needs is not even known: an Event of the workload says why, once, however often it is tried.
+    scene.namespace("failing", "enforce")?;
+    for (number, args) in [["1"], ["2"], ["3"]].iter().enumerate() {
+        scene.deploy("failing", "told", args)?;
+        wait_until("looked at", 30, || {
+            let log = controller.process.output();
+            let looks = log.matches("cannot tell which profiles this needs");
+            Ok((looks.count() > number).then_some(()))
+        })?;
+    }
+    let arguments = ["-n", "failing", "get", "events.events.k8s.io", "-o", "json"];
+    let events: Value = serde_json::from_str(&cluster.plane.must(&arguments)?)?;
+    let items = events["items"].as_array().context("a list")?;
+    let [event] = items.as_slice() else {
+        bail!("one Event: {events}")
+    };
+    let note = event["note"].as_str().context("a note")?;
+    ensure!(
+        event["reason"] == "ImageUnreadable" && note.contains("localhost"),
+        "{event}"
+    );
+    let description = ["-n", "failing", "describe", "deployment", "told"];
+    let description = cluster.plane.must(&description)?;
+    ensure!(description.contains("ImageUnreadable"), "{description}");
+
     fs::write(scene.path("config.yaml"), config)?;
     scene.wait_for(&controller, &name, READY, "True")?;
+    let told = scene.name(&["3"], Stage::Enforce)?;
+    scene.wait_for(&controller, &told, READY, "True")?;
     controller.stop()
 }
 

@@ -13,8 +13,10 @@
 
 mod agent;
 mod controller;
+mod gone;
 #[path = "../support/images.rs"]
 mod images;
+mod install;
 mod lifecycle;
 mod modes;
 mod mutation;
@@ -84,6 +86,14 @@ const TESTS: &[(&str, Test)] = &[
     (
         "service_account_may_watch_namespaces_and_nodes_and_nothing_else",
         permissions::least_privilege,
+    ),
+    (
+        "deploy_is_applied_again_with_the_gate_at_work",
+        install::is_applied_again,
+    ),
+    (
+        "every_way_to_a_certificate_installs_all_with_one_image",
+        install::every_way_installs_all,
     ),
     (
         "good_objects_are_created",
@@ -194,6 +204,10 @@ const TESTS: &[(&str, Test)] = &[
         "generated_profiles_that_nothing_names_are_deleted",
         controller::garbage_is_collected,
     ),
+    (
+        "the_objects_of_nodes_that_are_gone_are_deleted",
+        gone::nodes_that_are_gone,
+    ),
     ("debug_containers_are_judged", updates::debug_containers),
     ("deletion_is_never_in_the_way", updates::deletion),
     (
@@ -256,6 +270,7 @@ impl Cluster {
         }
         let manifests = manifests.replace("caBundle: Cg==", &format!("caBundle: {ca}"));
         self.plane.must_apply(&manifests)?;
+        fs::write(self.manifests(), manifests)?;
         let config = self.plane.must(&[
             "-n",
             "armorgate",
@@ -288,6 +303,11 @@ impl Cluster {
         fs::write(&file, text)?;
         let output = Command::new("base64").arg("-w0").arg(file).output()?;
         Ok(String::from_utf8(output.stdout)?)
+    }
+
+    /// What was applied.
+    fn manifests(&self) -> PathBuf {
+        self.folder.path().join("manifests.yaml")
     }
 
     fn config(&self) -> PathBuf {

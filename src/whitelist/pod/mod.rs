@@ -3,10 +3,15 @@
 //! The same for a pod and for the template in a Deployment. What stands elsewhere, in ConfigMaps, Secrets and volumes, is not
 //! read: it is an unknown of the list.
 
+mod json;
+
 use std::collections::HashMap;
 
-use serde::{Deserialize, Deserializer, de::IgnoredAny};
+use serde::{Deserialize, de::IgnoredAny};
 
+use self::json::{
+    Handler, Lifecycle, Metadata, PodSpec, SecurityContext, Variable, Volume, VolumeMount,
+};
 use super::workload::{Mount, MountKind, PodVariable, Workload};
 use crate::verdict::{AppArmorField, ContainerList, JsonObject, Text, bounded_list};
 
@@ -17,75 +22,6 @@ pub struct PodTemplate<'a> {
     metadata: Option<JsonObject<Metadata<'a>>>,
     #[serde(borrow)]
     spec: JsonObject<PodSpec<'a>>,
-}
-
-#[derive(Debug, Default, Deserialize)]
-struct Metadata<'a> {
-    #[serde(borrow, default, deserialize_with = "annotations")]
-    annotations: Vec<(Text<'a>, Text<'a>)>,
-}
-
-#[derive(Debug, Default, Deserialize)]
-#[serde(rename_all = "camelCase")]
-struct PodSpec<'a> {
-    #[serde(borrow, default)]
-    runtime_class_name: Option<Text<'a>>,
-    #[serde(borrow, default)]
-    node_name: Option<Text<'a>>,
-    #[serde(borrow, default)]
-    service_account_name: Option<Text<'a>>,
-    #[serde(borrow, default, deserialize_with = "bounded_list")]
-    image_pull_secrets: Vec<JsonObject<Named<'a>>>,
-    #[serde(borrow, default)]
-    os: Option<JsonObject<Named<'a>>>,
-    #[serde(borrow, default)]
-    security_context: Option<JsonObject<SecurityContext<'a>>>,
-    #[serde(borrow, default, deserialize_with = "bounded_list")]
-    volumes: Vec<JsonObject<Volume<'a>>>,
-    #[serde(borrow, default, deserialize_with = "bounded_list")]
-    init_containers: Vec<JsonObject<PodContainer<'a>>>,
-    #[serde(borrow, default, deserialize_with = "bounded_list")]
-    containers: Vec<JsonObject<PodContainer<'a>>>,
-}
-
-#[derive(Debug, Default, Deserialize)]
-struct Named<'a> {
-    #[serde(borrow, default)]
-    name: Option<Text<'a>>,
-}
-
-#[derive(Debug, Default, Deserialize)]
-#[serde(rename_all = "camelCase")]
-struct SecurityContext<'a> {
-    #[serde(default)]
-    privileged: Option<bool>,
-    #[serde(borrow, default)]
-    app_armor_profile: Option<JsonObject<AppArmorField<'a>>>,
-    #[serde(borrow, default)]
-    capabilities: Option<JsonObject<Capabilities<'a>>>,
-}
-
-#[derive(Debug, Default, Deserialize)]
-struct Capabilities<'a> {
-    #[serde(borrow, default, deserialize_with = "bounded_list")]
-    add: Vec<Text<'a>>,
-}
-
-#[derive(Debug, Default, Deserialize)]
-#[serde(rename_all = "camelCase")]
-struct Volume<'a> {
-    #[serde(borrow, default)]
-    name: Text<'a>,
-    #[serde(default)]
-    config_map: Option<IgnoredAny>,
-    #[serde(default)]
-    secret: Option<IgnoredAny>,
-    #[serde(default)]
-    projected: Option<IgnoredAny>,
-    #[serde(default, rename = "downwardAPI")]
-    downward_api: Option<IgnoredAny>,
-    #[serde(default)]
-    empty_dir: Option<IgnoredAny>,
 }
 
 /// A container of a pod.
@@ -118,53 +54,6 @@ pub struct PodContainer<'a> {
     lifecycle: Option<JsonObject<Lifecycle<'a>>>,
     #[serde(borrow, default)]
     security_context: Option<JsonObject<SecurityContext<'a>>>,
-}
-
-#[derive(Debug, Default, Deserialize)]
-#[serde(rename_all = "camelCase")]
-struct Variable<'a> {
-    #[serde(borrow, default)]
-    name: Text<'a>,
-    #[serde(borrow, default)]
-    value: Option<Text<'a>>,
-    #[serde(default)]
-    value_from: Option<IgnoredAny>,
-}
-
-#[derive(Debug, Default, Deserialize)]
-#[serde(rename_all = "camelCase")]
-struct VolumeMount<'a> {
-    #[serde(borrow, default)]
-    name: Text<'a>,
-    #[serde(borrow, default)]
-    mount_path: Text<'a>,
-    #[serde(borrow, default)]
-    sub_path: Option<Text<'a>>,
-    #[serde(borrow, default)]
-    sub_path_expr: Option<Text<'a>>,
-    #[serde(default)]
-    read_only: Option<bool>,
-}
-
-#[derive(Debug, Default, Deserialize)]
-struct Handler<'a> {
-    #[serde(borrow, default)]
-    exec: Option<JsonObject<Exec<'a>>>,
-}
-
-#[derive(Debug, Default, Deserialize)]
-struct Exec<'a> {
-    #[serde(borrow, default, deserialize_with = "bounded_list")]
-    command: Vec<Text<'a>>,
-}
-
-#[derive(Debug, Default, Deserialize)]
-#[serde(rename_all = "camelCase")]
-struct Lifecycle<'a> {
-    #[serde(borrow, default)]
-    post_start: Option<JsonObject<Handler<'a>>>,
-    #[serde(borrow, default)]
-    pre_stop: Option<JsonObject<Handler<'a>>>,
 }
 
 impl<'a> PodTemplate<'a> {
@@ -374,45 +263,9 @@ fn kind(volume: Option<&Volume<'_>>, mount: &VolumeMount<'_>) -> MountKind {
     }
 }
 
-/// The annotations that anybody here asks about; the rest is dropped at once.
-fn annotations<'de, D: Deserializer<'de>>(
-    reader: D,
-) -> Result<Vec<(Text<'de>, Text<'de>)>, D::Error> {
-    struct AnnotationsVisitor;
-    impl<'de> serde::de::Visitor<'de> for AnnotationsVisitor {
-        type Value = Vec<(Text<'de>, Text<'de>)>;
-        fn expecting(&self, out: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-            out.write_str("an object of strings")
-        }
-        fn visit_unit<E>(self) -> Result<Self::Value, E> {
-            Ok(Vec::new())
-        }
-        fn visit_map<A: serde::de::MapAccess<'de>>(
-            self,
-            mut map: A,
-        ) -> Result<Self::Value, A::Error> {
-            let mut annotations = Vec::new();
-            while let Some(key) = map.next_key::<Text<'de>>()? {
-                let value = map.next_value::<Option<Text<'de>>>()?.unwrap_or_default();
-                if annotations.len() == MAX_ANNOTATIONS {
-                    return Err(serde::de::Error::custom(format_args!(
-                        "more than {MAX_ANNOTATIONS} annotations"
-                    )));
-                }
-                annotations.push((key, value));
-            }
-            Ok(annotations)
-        }
-    }
-    reader.deserialize_any(AnnotationsVisitor)
-}
-
 /// Where the API server mounts the token of a pod's service account. The pod has the mount, its template has not: left out, both
 /// ask for the same profile. Nothing runs from there: what it hides is not found, and so is not on the list.
 const TOKEN_FOLDER: &str = "/var/run/secrets/kubernetes.io/serviceaccount";
-
-/// LIMIT: annotations of a pod. The API server has no limit but 256 KiB for all of them.
-const MAX_ANNOTATIONS: usize = 10_000;
 
 #[cfg(test)]
 mod tests {
