@@ -15,12 +15,9 @@ pub(crate) fn images_run(world: &mut World) -> Result<()> {
         servers::redis(),
         servers::nginx(),
         servers::memcached(),
-        servers::haproxy(),
         starts::busybox()?,
         starts::scratch()?,
-        starts::tini(),
         languages::python(),
-        languages::php(),
     ];
     // One after the other: it is one emulated processor that they would share.
     for subject in &subjects {

@@ -15,7 +15,7 @@ mod absence;
 mod delivery;
 #[path = "../support/images.rs"]
 mod images;
-#[expect(dead_code, reason = "heavy for an emulated node")]
+#[expect(dead_code, reason = "some are enough for an emulated node")]
 #[path = "../runs/languages.rs"]
 mod languages;
 mod lives;
@@ -27,6 +27,7 @@ mod pods;
 #[expect(dead_code, reason = "access is open here")]
 #[path = "../support/registry.rs"]
 mod registry;
+#[expect(dead_code, reason = "some are enough for an emulated node")]
 #[path = "../runs/servers.rs"]
 mod servers;
 #[expect(dead_code, reason = "supervisors are for tests/runs.rs")]

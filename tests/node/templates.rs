@@ -17,7 +17,7 @@ use crate::{
 
 const NAMESPACE: &str = "templates";
 /// How many pods the time is taken of.
-const PODS: usize = 20;
+const PODS: usize = 10;
 
 pub(crate) fn are_seen_first(world: &mut World) -> Result<()> {
     pods::namespace(world, NAMESPACE, "enforce", "enforce")?;

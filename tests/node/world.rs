@@ -171,23 +171,20 @@ impl World {
 /// The Deployments' pods would run on the node: they are left away, the programs run here with the same accounts.
 fn install(plane: &ControlPlane, certificates: &CertificateFiles, port: u16) -> Result<()> {
     let ca = STANDARD.encode(certificates.authority.pem());
-    for folder in ["deploy", "deploy/agent"] {
-        let folder = repository(folder).display().to_string();
-        let mut manifests = plane.must(&["kustomize", &folder])?;
-        for path in ["validate", "mutate"] {
-            let service = format!(
-                "    service:\n      name: armorgate\n      namespace: armorgate\n      path: /{path}\n"
-            );
-            let address = format!("    url: https://127.0.0.1:{port}/{path}\n");
-            manifests = manifests.replace(&service, &address);
-        }
-        let manifests = manifests
-            .replace("caBundle: Cg==", &format!("caBundle: {ca}"))
-            .replace("replicas: 2", "replicas: 0")
-            .replace("image: armorgate:", "image: registry.test/armorgate:");
-        plane.must_apply(&manifests)?;
+    let folder = repository("deploy").display().to_string();
+    let mut manifests = plane.must(&["kustomize", &folder])?;
+    for path in ["validate", "mutate"] {
+        let service = format!(
+            "    service:\n      name: armorgate\n      namespace: armorgate\n      path: /{path}\n"
+        );
+        let address = format!("    url: https://127.0.0.1:{port}/{path}\n");
+        manifests = manifests.replace(&service, &address);
     }
-    Ok(())
+    let manifests = manifests
+        .replace("caBundle: Cg==", &format!("caBundle: {ca}"))
+        .replace("replicas: 2", "replicas: 0")
+        .replace("image: armorgate:", "image: registry.test/armorgate:");
+    plane.must_apply(&manifests)
 }
 
 /// The configuration as it is deployed, with the registry's address.
