@@ -19,4 +19,4 @@ e2e: ## the real API server alone
 	set -e; environment="$$(tests/setup)"; eval "$$environment"; $(cargo) test --test cluster
 
 bench: ## the numbers of README.md
-	set -e; environment="$$(tests/setup)"; eval "$$environment"; $(cargo) bench --bench validate --bench compare --bench generate
+	set -e; environment="$$(tests/setup)"; eval "$$environment"; $(cargo) bench --bench validate --bench agent --bench compare --bench generate

@@ -65,18 +65,19 @@ type Digests<'p> = HashMap<&'p str, Result<ImageDigest, Arc<str>>>;
 
 impl Mutator {
     /// The namespace of a review, where the pod's namespace is still to be seen.
-    pub(super) fn unseen_namespace(&self, body: &[u8]) -> Option<String> {
+    pub(super) fn unseen_namespace<'r>(&self, request: &'r ReviewRequest<'_>) -> Option<&'r str> {
         let NamespaceModes::Watched(namespaces) = &self.gate.namespaces else {
             return None;
         };
-        let request = ReviewRequest::parse_envelope(body).ok()?;
         let namespace = request.namespace();
-        (!namespaces.knows(namespace)).then(|| namespace.to_owned())
+        (!namespaces.knows(namespace)).then_some(namespace)
     }
 
-    /// Answers a review.
-    pub(super) async fn answer(&self, body: &[u8]) -> Result<(Answer, RequestLabels), BadReview> {
-        let mut request = ReviewRequest::parse_envelope(body)?;
+    /// Answers a review, which was read without its object.
+    pub(super) async fn answer(
+        &self,
+        mut request: ReviewRequest<'_>,
+    ) -> Result<(Answer, RequestLabels), BadReview> {
         let operation = request.operation()?;
         let mut draft = Draft::new(&request, operation);
         let is_new_pod = operation == Operation::Create

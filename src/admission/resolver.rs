@@ -73,14 +73,15 @@ impl Resolver {
             image: image.into(),
             credentials: fingerprint(credentials),
         };
-        let options = Options {
-            registry: RegistryOptions {
-                credentials: credentials.to_vec(),
-                ..(*self.options).clone()
-            },
-            ..Options::default()
-        };
+        let (options, credentials) = (Arc::clone(&self.options), credentials.to_vec());
         let found = self.known.get_with(asked, async move {
+            let options = Options {
+                registry: RegistryOptions {
+                    credentials,
+                    ..(*options).clone()
+                },
+                ..Options::default()
+            };
             match image::resolve(&source, &options).await {
                 Ok(described) => Ok(described.index.unwrap_or(described.digest)),
                 Err(error) => Err(reason(&error.to_string())),

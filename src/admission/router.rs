@@ -24,7 +24,7 @@ use super::{
     body::{BodyError, BodyReader, discard},
     gate::{Evaluation, Gate, NamespaceModes, Unseen},
     mutate::Mutator,
-    review::BadReview,
+    review::{BadReview, ReviewRequest},
 };
 use crate::{
     telemetry::{Counted, Metrics, RequestLabels},
@@ -207,11 +207,14 @@ impl Webhook {
 
     /// A defect must not take down the connection here either.
     async fn mutate(&self, body: &[u8]) -> Result<(Vec<u8>, RequestLabels), Refusal> {
-        if let Some(namespace) = self.mutator.unseen_namespace(body) {
-            self.wait_for(&namespace).await;
-        }
-        let answer = AssertUnwindSafe(self.mutator.answer(body)).catch_unwind();
-        let Ok(answer) = answer.await else {
+        let answer = async {
+            let request = ReviewRequest::parse_envelope(body)?;
+            if let Some(namespace) = self.mutator.unseen_namespace(&request) {
+                self.wait_for(namespace).await;
+            }
+            self.mutator.answer(request).await
+        };
+        let Ok(answer) = AssertUnwindSafe(answer).catch_unwind().await else {
             return Err(defect());
         };
         let (answer, labels) = answer?;

@@ -1,11 +1,18 @@
-//! `/validate` against a handler on the same stack that only reads the body, and against upstream's Go pod security
+//! `/validate` and `/mutate` against a handler on the same stack that only reads the body, and against upstream's Go pod security
 //! webhook: the same review, the same load, one run.
 //!
-//! The three take turns, several rounds of each, and the table holds the medians. The control plane that the webhooks watch
-//! is stopped (as by Ctrl-Z) while they are measured, so that it takes no time from them.
+//! They take turns, several rounds of each, and the table holds the medians. The control plane that the webhooks watch is
+//! stopped (as by Ctrl-Z) while they are measured, so that it takes no time from them. `/mutate` gives each of the pod's
+//! containers a profile; the digests of their images come from a registry, once a minute.
 
 #![expect(clippy::print_stdout, reason = "it prints a table")]
 
+#[expect(dead_code, reason = "made for more than is wanted here")]
+#[path = "../support/images.rs"]
+mod images;
+#[expect(dead_code, reason = "access is open here")]
+#[path = "../support/registry.rs"]
+mod registry;
 #[path = "../support/mod.rs"]
 mod support;
 
@@ -13,7 +20,7 @@ use std::{
     fs,
     net::{Ipv4Addr, SocketAddr, TcpStream},
     path::{Path, PathBuf},
-    process::Command,
+    process::{Command, ExitCode},
     sync::Arc,
 };
 
@@ -24,6 +31,7 @@ use armorgate::{
 };
 use axum::{Router, body::Bytes, routing::post};
 use comfy_table::{Table, presets::UTF8_FULL_CONDENSED};
+use registry::{Access, Registry};
 use serde_json::{Value, json};
 use support::{
     CertificateFiles, Process, Webhook, control_plane::ControlPlane, free_port, from_setup,
@@ -33,10 +41,13 @@ use tokio_rustls::TlsAcceptor;
 const ROUNDS: usize = 5;
 const SECONDS: usize = 4;
 
-fn main() -> Result<()> {
+fn main() -> Result<ExitCode> {
     let arguments: Vec<String> = std::env::args().collect();
     match arguments.iter().position(|argument| argument == "--bare") {
-        Some(at) => bare(arguments.get(at + 1..).unwrap_or_default()),
+        Some(at) => {
+            bare(arguments.get(at + 1..).unwrap_or_default())?;
+            Ok(ExitCode::SUCCESS)
+        }
         None => compare(),
     }
 }
@@ -57,7 +68,7 @@ struct Contender {
     loads: Vec<Load>,
 }
 
-fn compare() -> Result<()> {
+fn compare() -> Result<ExitCode> {
     let folder = tempfile::tempdir()?;
     let folder = folder.path();
     let plane = ControlPlane::start(folder)?;
@@ -67,7 +78,8 @@ fn compare() -> Result<()> {
         "default",
         "pod-security.kubernetes.io/enforce=baseline",
     ])?;
-    let review = review(&plane)?;
+    let registry = Registry::start(folder, &Access::Anybody, None)?;
+    let review = review(&plane, &push(&registry)?)?;
     let script = folder.join("load.lua");
     fs::write(folder.join("review.json"), &review)?;
     fs::write(
@@ -76,12 +88,20 @@ fn compare() -> Result<()> {
     )?;
 
     let certificates = CertificateFiles::new(folder)?;
+    let (config, host) = (folder.join("config.yaml"), registry.host());
+    let names = json!({
+        "modes": { "whitelist": "enforce" },
+        "whitelist": { "runtimeDefault": "replace" },
+        "registries": { "privateHosts": [host], "insecureHosts": [host] },
+    });
+    fs::write(&config, names.to_string())?;
     let mut webhook = Webhook::start(
         Path::new(env!("CARGO_BIN_EXE_armorgate")),
         &folder.join("armorgate.log"),
         0,
         |command| {
             command.env("KUBECONFIG", &plane.kubeconfig);
+            command.arg("--config").arg(&config);
             command
                 .arg("--tls-cert")
                 .arg(&certificates.chain)
@@ -106,6 +126,12 @@ fn compare() -> Result<()> {
             "/validate",
             webhook.process.id(),
         ),
+        contender(
+            "armorgate /mutate",
+            webhook.address.port(),
+            "/mutate",
+            webhook.process.id(),
+        ),
         contender("handler that only reads", bare_port, "/validate", bare.id()),
         contender("Go pod security webhook", go_port, "/", go.id()),
     ];
@@ -119,10 +145,35 @@ fn compare() -> Result<()> {
     print(&contenders, review.len())
 }
 
+/// The pod, with an image in the registry for each of its own.
+fn push(registry: &Registry) -> Result<String> {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/bench/pod.yaml");
+    let mut pod = fs::read_to_string(path)?;
+    let images: Vec<String> = pod
+        .lines()
+        .filter_map(|line| {
+            Some(
+                line.split_once("image: registry.example.test/")?
+                    .1
+                    .to_owned(),
+            )
+        })
+        .collect();
+    ensure!(images.len() == 3, "{images:?}");
+    for image in images {
+        let (repository, tag) = image.rsplit_once(':').context("a tag")?;
+        let mut store = images::Store::default();
+        let run = json!({ "Entrypoint": ["/bin/main"], "Env": [format!("IMAGE={image}")] });
+        let layer = images::tar(&[("bin/main", "#!/bin/sh\n")])?;
+        let manifest = store.image(&[layer], "amd64", &run)?;
+        registry.push(repository, &store, tag, &manifest)?;
+    }
+    pod = pod.replace("registry.example.test", &registry.host());
+    Ok(pod)
+}
+
 /// The review that the API server would send of the pod: defaults, managed fields and all.
-fn review(plane: &ControlPlane) -> Result<String> {
-    let pod = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/bench/pod.yaml");
-    let pod = pod.display().to_string();
+fn review(plane: &ControlPlane, pod: &str) -> Result<String> {
     let arguments = [
         "create",
         "--dry-run=server",
@@ -130,9 +181,11 @@ fn review(plane: &ControlPlane) -> Result<String> {
         "-o",
         "json",
         "-f",
-        &pod,
+        "-",
     ];
-    let object: Value = serde_json::from_str(&plane.must(&arguments)?)?;
+    let ran = plane.kubectl_with(&arguments, pod)?;
+    ensure!(ran.ok, "{ran:?}");
+    let object: Value = serde_json::from_str(&ran.stdout)?;
     let resource = json!({ "group": "", "version": "v1", "resource": "pods" });
     let kind = json!({ "group": "", "version": "v1", "kind": "Pod" });
     Ok(json!({
@@ -202,12 +255,15 @@ fn start_go(
     Ok((process, port))
 }
 
-/// Each must answer the review, and let the pod in.
+/// Each must answer the review, and let the pod in; `/mutate` gives it profiles.
 fn check(contender: &Contender, certificates: &CertificateFiles, review: &str) -> Result<()> {
     let address = SocketAddr::from((Ipv4Addr::LOCALHOST, contender.port));
     let answer = support::post(address, &certificates.ca, contender.path, review.as_bytes())?;
     let allowed = answer.status == 200 && answer.text.contains("\"allowed\":true");
     ensure!(allowed, "{}: {answer:?}", contender.name);
+    let is_patched = answer.text.contains("\"patch\":");
+    ensure!(is_patched == (contender.path == "/mutate"), "{answer:?}");
+    ensure!(!answer.text.contains("warnings"), "{answer:?}");
     Ok(())
 }
 
@@ -248,7 +304,7 @@ fn load(contender: &Contender, script: &Path) -> Result<Load> {
     })
 }
 
-fn print(contenders: &[Contender; 3], bytes: usize) -> Result<()> {
+fn print(contenders: &[Contender; 4], bytes: usize) -> Result<ExitCode> {
     let mut table = Table::new();
     table.load_style(UTF8_FULL_CONDENSED).set_header([
         "",
@@ -287,9 +343,10 @@ fn print(contenders: &[Contender; 3], bytes: usize) -> Result<()> {
         ]);
         medians.push((rate, p50, p99, peak));
     }
-    let [ours, bare, go] = medians[..] else {
-        anyhow::bail!("three")
+    let [ours, mutate, bare, go] = medians[..] else {
+        anyhow::bail!("four")
     };
+    let mut all = true;
     println!(
         "AdmissionReview of {bytes} bytes, TLS 1.3, 8 connections, medians of {ROUNDS} rounds of {SECONDS} s, {} cores",
         cores()
@@ -309,6 +366,12 @@ fn print(contenders: &[Contender; 3], bytes: usize) -> Result<()> {
             ours.0 >= 0.6 * bare.0,
         ),
         (
+            "throughput of /mutate against /validate",
+            format!("{:.2}×", mutate.0 / ours.0),
+            "at least 0.8×",
+            mutate.0 >= 0.8 * ours.0,
+        ),
+        (
             "p99 against the Go webhook's p50",
             format!("{:.3} against {:.3} ms", ours.2, go.1),
             "below",
@@ -321,12 +384,17 @@ fn print(contenders: &[Contender; 3], bytes: usize) -> Result<()> {
             ours.3 <= 24.0,
         ),
     ] {
+        all &= held;
         println!(
             "{}  {what}: {value} ({bound})",
             if held { "held  " } else { "MISSED" }
         );
     }
-    Ok(())
+    Ok(if all {
+        ExitCode::SUCCESS
+    } else {
+        ExitCode::FAILURE
+    })
 }
 
 fn cores() -> usize {
