@@ -16,6 +16,7 @@ mod controller;
 #[expect(dead_code, reason = "made for more than is wanted here")]
 #[path = "../support/images.rs"]
 mod images;
+mod leaders;
 mod lifecycle;
 mod modes;
 mod mutation;
@@ -25,6 +26,8 @@ mod permissions;
 #[expect(dead_code, reason = "access is open here")]
 #[path = "../support/registry.rs"]
 mod registry;
+#[path = "../support/replica.rs"]
+mod replica;
 #[path = "../support/mod.rs"]
 mod support;
 mod updates;
@@ -190,6 +193,18 @@ const TESTS: &[(&str, Test)] = &[
     (
         "of_two_controllers_one_leads_and_the_other_takes_over",
         controller::one_leads,
+    ),
+    (
+        "replicas_are_killed_in_turn_and_nothing_is_done_twice_or_lost",
+        leaders::killed_in_turn,
+    ),
+    (
+        "a_leader_that_was_stopped_for_longer_than_its_lease_leads_no_more",
+        leaders::stopped,
+    ),
+    (
+        "a_leader_that_cannot_renew_its_lease_steps_down",
+        leaders::silent_api_server,
     ),
     (
         "generated_profiles_that_nothing_names_are_deleted",
