@@ -50,7 +50,7 @@ pub(crate) fn killed_in_turn(cluster: &Cluster) -> Result<()> {
 /// Stopped for longer than its lease lasts, a leader wakes up as one of those that wait.
 pub(crate) fn stopped(cluster: &Cluster) -> Result<()> {
     let mut work = Work::new(cluster, "stopped")?;
-    let mut pair = Pair::start(cluster, &work.scene, ["stopped-0", "stopped-1"])?;
+    let pair = Pair::start(cluster, &work.scene, ["stopped-0", "stopped-1"])?;
     work.comes("half-done")?;
     pair.leader.process.signal("STOP")?;
     work.comes("meanwhile")?;

@@ -6,7 +6,7 @@ use std::{
     task::{Context, Poll},
 };
 
-use axum::http::{Method, Request, Response};
+use axum::http::{Method, Request, Response, StatusCode};
 use futures_util::future::BoxFuture;
 use http_body_util::{BodyExt as _, combinators::UnsyncBoxBody};
 use hyper::body::{Body, Bytes};
@@ -154,7 +154,8 @@ where
         let (heard, answer) = (self.heard.clone(), self.inner.call(request));
         Box::pin(async move {
             let answer = answer.await?;
-            if !answer.status().is_success() {
+            // A new node's object is not there yet.
+            if !answer.status().is_success() && answer.status() != StatusCode::NOT_FOUND {
                 heard.counts().refused += 1;
             }
             let mut line = Vec::new();

@@ -127,22 +127,16 @@ async fn grow(
     let (joined, ()) = tokio::try_join!(world.join(nodes.clone()), world.write(from, size))?;
     world.agents.extend(joined);
     world.size = size;
-    until("every agent there", 120, async || {
+    until("every agent there", 300, async || {
         let mut agents = world.agents.iter();
         Ok(agents.all(|agent| agent.loaded().is_some()).then_some(()))
     })
     .await?;
-    println!("{size:?}: agents are there after {:?}", started.elapsed());
     // Those that pods name first have no object yet.
     let known = size.written + from.generated + (size.generated - from.generated).div_ceil(2);
     settled(world, known).await?;
-    println!(
-        "{size:?}: profiles are judged after {:?}",
-        started.elapsed()
-    );
     world.fill(nodes, size).await?;
-    println!("{size:?}: pods are there after {:?}", started.elapsed());
-    let delivered = until("every profile loaded", 180, async || {
+    let delivered = until("every profile loaded", 300, async || {
         let mut agents = world.agents.iter();
         let all = agents.all(|agent| agent.loaded() == Some(NAMED));
         Ok(all.then(|| started.elapsed()))
@@ -168,7 +162,7 @@ async fn grow(
 
 /// Waits until there are so many profiles, each with its text and a status that is about it.
 async fn settled(world: &World, profiles: usize) -> Result<Vec<AppArmorProfile>> {
-    until("every profile judged", 180, async || {
+    until("every profile judged", 300, async || {
         let all = world.profiles().await?;
         let is_judged = |profile: &AppArmorProfile| {
             let status = profile.status.as_ref();
@@ -183,7 +177,7 @@ async fn settled(world: &World, profiles: usize) -> Result<Vec<AppArmorProfile>>
 
 /// Waits until the leader has nothing to do.
 async fn idle(replica: &Replica) -> Result<()> {
-    until("nothing left to do", 120, async || {
+    until("nothing left to do", 300, async || {
         let queued = replica.metric("armorgate_controller_queue")?;
         Ok((queued == Some(0)).then_some(()))
     })
@@ -283,7 +277,7 @@ async fn another_leader_takes_over_and_writes_nothing(
     first.stop()?;
     let started = Instant::now();
     let pods = u64::try_from(FULL.pods())?;
-    until("every pod looked at", 120, async || {
+    until("every pod looked at", 300, async || {
         let done = pods_read(world).await? >= read + pods;
         Ok(done.then_some(()))
     })
