@@ -4,8 +4,8 @@ WORKDIR /src
 # The dependencies first: they change less often than the sources.
 COPY Cargo.toml Cargo.lock ./
 COPY tests/bench tests/bench
-RUN mkdir -p src tests/cluster tests/node \
-    && echo 'fn main() {}' | tee src/main.rs tests/agent.rs tests/cluster/main.rs tests/node/main.rs tests/verdict.rs > /dev/null && touch src/lib.rs \
+RUN mkdir -p src tests/cluster tests/node tests/scale \
+    && echo 'fn main() {}' | tee src/main.rs tests/agent.rs tests/cluster/main.rs tests/node/main.rs tests/scale/main.rs tests/verdict.rs > /dev/null && touch src/lib.rs \
     && cargo build --locked --release
 COPY src src
 RUN touch src/lib.rs src/main.rs && cargo build --locked --release

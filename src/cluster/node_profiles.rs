@@ -31,6 +31,12 @@ pub struct NotWritten {
     source: kube::Error,
 }
 
+impl NotWritten {
+    fn is_without_object(&self) -> bool {
+        matches!(&self.source, kube::Error::Api(status) if status.is_not_found())
+    }
+}
+
 impl NodeObject {
     /// Of this node. Nothing is asked yet.
     #[must_use]
@@ -44,8 +50,13 @@ impl NodeObject {
     /// Writes how things stand. An object that is not there is made first: its status alone cannot be applied.
     pub async fn write(&self, status: &NodeProfilesStatus) -> Result<(), NotWritten> {
         let mut object = NodeProfiles::new(&self.node, NodeProfilesSpec::default());
-        self.apply(&object, "").await?;
         object.status = Some(status.clone());
+        match self.apply(&object, "status").await {
+            Err(error) if error.is_without_object() => {}
+            written => return written,
+        }
+        let empty = NodeProfiles::new(&self.node, NodeProfilesSpec::default());
+        self.apply(&empty, "").await?;
         self.apply(&object, "status").await
     }
 

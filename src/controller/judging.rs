@@ -47,6 +47,17 @@ impl Yardsticks {
         Self(yardsticks.collect())
     }
 
+    /// Whether a status tells of this generation all that these defaults make it tell.
+    pub(crate) fn have_judged(&self, status: &AppArmorProfileStatus, generation: i64) -> bool {
+        let related = status.relations.iter();
+        let related = related.map(|relation| relation.baseline.clone());
+        let yardsticks = self.0.iter().map(|(baseline, _)| baseline.to_string());
+        let mut conditions = status.conditions.iter();
+        let is_ready =
+            conditions.any(|condition| condition.kind == READY && condition.status == "True");
+        status.observed_generation == generation && (!is_ready || related.eq(yardsticks))
+    }
+
     /// Judges the text of an object of this name.
     pub(crate) fn judge(&self, name: &str, text: &str, includes: &dyn Includes) -> Judged {
         let (loaded, mut diagnostics) = load(name.to_owned(), text.as_bytes().into(), includes);
@@ -217,9 +228,12 @@ mod tests {
         compare::{Baseline, Runtime},
     };
 
+    fn both() -> Yardsticks {
+        Yardsticks::new(&[Runtime::Containerd, Runtime::Docker].map(Baseline::newest))
+    }
+
     fn judge(text: &str) -> Judged {
-        let baselines = [Runtime::Containerd, Runtime::Docker].map(Baseline::newest);
-        Yardsticks::new(&baselines).judge("web", text, &NoIncludes)
+        both().judge("web", text, &NoIncludes)
     }
 
     #[test]
@@ -241,6 +255,9 @@ mod tests {
             ),
             ("True", "t1")
         );
+        let containerd = Yardsticks::new(&[Baseline::newest(Runtime::Containerd)]);
+        assert!(both().have_judged(&status, 2) && !both().have_judged(&status, 3));
+        assert!(!containerd.have_judged(&status, 2));
         // Still sound: the time of the change stays. Unsound: it does not.
         let same = judge("abi <abi/3.0>,\nprofile web { /x r, }").status(
             Some(&status),
@@ -251,6 +268,7 @@ mod tests {
         assert_eq!(same.conditions[0].last_transition_time, "t1");
         let broken = judge("profile web { /x{ r, }").status(Some(&status), 4, "t3".to_owned());
         assert_eq!(broken.conditions[0].last_transition_time, "t3");
+        assert!(containerd.have_judged(&broken, 4), "whatever the defaults");
         assert_eq!(
             (broken.relation.as_deref(), broken.witness),
             (Some("unknown"), None)

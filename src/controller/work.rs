@@ -295,6 +295,11 @@ impl Work {
             let Some(text) = object.spec.text.clone() else {
                 return Ok(Ending::Done);
             };
+            // What has been seen may be from before it was judged: who makes a profile writes its status as well.
+            let status = object.status.as_ref();
+            if status.is_some_and(|status| yardsticks.have_judged(status, generation(&object))) {
+                return Ok(Ending::Done);
+            }
             let judged = self.judge_text(name, text, yardsticks).await?;
             let status = judged.status(object.status.as_ref(), generation(&object), now());
             match self.profiles.write_status(&object, &status).await? {

@@ -1,158 +1,59 @@
 //! The controller with its own service account's token: a real API server, a real registry, the real program.
 
-use std::{fs, path::PathBuf, process::Command};
+use std::{fs, ops::Deref};
 
 use anyhow::{Context as _, Result, bail, ensure};
 use armorgate::{
     compare::{Baseline, Runtime},
-    image::ImageDigest,
-    verdict::WhitelistRules,
-    whitelist::{PodTemplate, ProfileRequest, Stage},
+    whitelist::Stage,
 };
 use serde_json::{Value, json};
 
 use crate::{
-    Cluster,
-    images::{Store, digest, tar},
-    program,
-    registry::{Access, Registry},
-    support::{Process, wait_until},
+    Cluster, program,
+    replica::{Replica, Shop, generating_namespace, written_profile},
+    support::wait_until,
 };
 
-/// The headers of a static program for x86-64: all that is read of one.
-const PROGRAM: &str = concat!(
-    "\x7fELF\x02\x01\x01\0\0\0\0\0\0\0\0\0\x02\0\x3e\0\x01\0\0\0",
-    "\0\0\0\0\0\0\0\0\x40\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0",
-    "\0\0\0\0\x40\0\x38\0\x01\0\x40\0\0\0\0\0",
-    "\x01\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0",
-    "\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0",
-);
-
-/// A registry with one image, and what a controller needs to read it.
+/// A cluster, and a registry with an image.
 pub(crate) struct Scene<'c> {
     cluster: &'c Cluster,
-    folder: tempfile::TempDir,
-    _registry: Registry,
-    image: String,
-    digest: ImageDigest,
+    shop: Shop,
 }
 
-/// A running controller.
-pub(crate) struct Controller {
-    pub(crate) process: Process,
-    admin: String,
+impl Deref for Scene<'_> {
+    type Target = Shop;
+
+    fn deref(&self) -> &Shop {
+        &self.shop
+    }
 }
 
 impl<'c> Scene<'c> {
     pub(crate) fn new(cluster: &'c Cluster) -> Result<Self> {
-        let folder = tempfile::tempdir()?;
-        let registry = Registry::start(folder.path(), &Access::Anybody, None)?;
-        let mut store = Store::default();
-        let run = json!({ "Entrypoint": ["/usr/sbin/server"], "Env": ["PATH=/usr/sbin"] });
-        let files = tar(&[("usr/sbin/server", PROGRAM), ("usr/sbin/other", PROGRAM)])?;
-        let image = store.image(&[files], "amd64", &run)?;
-        let index = store.index(&[image])?;
-        registry.push("shop/web", &store, "1", &index)?;
-        let host = registry.host();
-        let config = json!({
-            "baselines": ["containerd"],
-            "registries": { "privateHosts": [host], "insecureHosts": [host] },
-        });
-        fs::write(folder.path().join("config.yaml"), config.to_string())?;
-        let token =
-            cluster
-                .plane
-                .must(&["-n", "armorgate", "create", "token", "armorgate-controller"])?;
-        let kubeconfig = cluster.plane.kubeconfig_for(token.trim());
-        fs::write(folder.path().join("kubeconfig"), kubeconfig)?;
-        Ok(Self {
-            cluster,
-            image: format!("{host}/shop/web:1"),
-            folder,
-            _registry: registry,
-            digest: digest(&index),
-        })
+        let baseline = Baseline::newest(Runtime::Containerd);
+        let shop = Shop::new(&cluster.plane, &json!(["containerd"]), baseline)?;
+        Ok(Self { cluster, shop })
     }
 
-    fn path(&self, name: &str) -> PathBuf {
-        self.folder.path().join(name)
+    pub(crate) fn start(&self, name: &str, unused_for: &str) -> Result<Replica> {
+        self.shop.start(&program(), name, unused_for)
     }
 
-    pub(crate) fn start(&self, name: &str, unused_for: &str) -> Result<Controller> {
-        let log = self.path(&format!("{name}.log"));
-        let mut command = Command::new(program());
-        command.args([
-            "controller",
-            "--admin-listen",
-            "127.0.0.1:0",
-            "--identity",
-            name,
-        ]);
-        command.args(["--reload-seconds", "1", "--unused-for", unused_for]);
-        command.arg("--config").arg(self.path("config.yaml"));
-        command
-            .arg("--cache")
-            .arg(self.path(&format!("{name}-cache")));
-        command.env("KUBECONFIG", self.path("kubeconfig"));
-        let mut process = Process::start(name, log.clone(), &command)?;
-        let admin = process.wait_until("listening", 20, || {
-            let text = fs::read_to_string(&log).ok()?;
-            text.lines().find_map(|line| {
-                let line: Value = serde_json::from_str(line).ok()?;
-                Some(line.get("address")?.as_str()?.to_owned())
-            })
-        })?;
-        Ok(Controller { process, admin })
-    }
-
-    /// A container of the image, with these arguments.
-    fn container(&self, args: &[&str]) -> Value {
-        json!({ "name": "web", "image": self.image, "args": args })
-    }
-
-    fn deploy(&self, namespace: &str, name: &str, args: &[&str]) -> Result<()> {
-        let labels = json!({ "app": name });
-        let deployment = json!({
-            "apiVersion": "apps/v1", "kind": "Deployment",
-            "metadata": { "name": name, "namespace": namespace },
-            "spec": { "selector": { "matchLabels": labels }, "template": {
-                "metadata": { "labels": labels }, "spec": { "containers": [self.container(args)] },
-            } },
-        });
+    pub(crate) fn deploy(&self, namespace: &str, name: &str, args: &[&str]) -> Result<()> {
+        let deployment = self.deployment(namespace, name, args);
         self.cluster.plane.must_apply(&deployment.to_string())
     }
 
     /// A namespace in which profiles are generated, and nothing is refused.
-    fn namespace(&self, name: &str, mode: &str) -> Result<()> {
-        let namespace = json!({
-            "apiVersion": "v1", "kind": "Namespace", "metadata": { "name": name, "labels": {
-                "armorgate.dev/profile": "off", "armorgate.dev/whitelist": mode,
-            } },
-        });
+    pub(crate) fn namespace(&self, name: &str, mode: &str) -> Result<()> {
+        let namespace = generating_namespace(name, mode);
         self.cluster.plane.must_apply(&namespace.to_string())
-    }
-
-    /// The name of the profile of a container with these arguments.
-    fn name(&self, args: &[&str], stage: Stage) -> Result<String> {
-        let text = json!({ "spec": { "containers": [self.container(args)] } }).to_string();
-        let pod: PodTemplate<'_> = serde_json::from_str(&text)?;
-        let (_, _, container) = pod.containers().next().context("a container")?;
-        let terms = (Baseline::newest(Runtime::Containerd), stage);
-        let rules = WhitelistRules::default();
-        Ok(ProfileRequest::of(&pod, container, self.digest, &rules, terms).name())
     }
 
     /// Creates a pod as `/mutate` leaves it, with a profile of this name.
     fn pod(&self, namespace: &str, name: &str, args: &[&str], profile: &str) -> Result<()> {
-        let mut container = self.container(args);
-        container["securityContext"] = json!({
-            "appArmorProfile": { "type": "Localhost", "localhostProfile": profile },
-        });
-        let images = json!({ "web": self.digest }).to_string();
-        let pod = json!({
-            "apiVersion": "v1", "kind": "Pod", "spec": { "containers": [container] },
-            "metadata": { "name": name, "annotations": { "armorgate.dev/images": images } },
-        });
+        let pod = self.shop.pod(name, args, profile);
         let ran = self.cluster.create(namespace, &pod.to_string())?;
         ensure!(ran.ok, "{ran:?}");
         Ok(())
@@ -170,9 +71,9 @@ impl<'c> Scene<'c> {
     }
 
     /// Waits for a profile whose status has this at the place.
-    fn wait_for(
+    pub(crate) fn wait_for(
         &self,
-        controller: &Controller,
+        controller: &Replica,
         name: &str,
         place: &str,
         value: &str,
@@ -197,32 +98,7 @@ impl<'c> Scene<'c> {
     }
 }
 
-impl Controller {
-    pub(crate) fn leads(&self) -> Result<bool> {
-        let url = format!("http://{}/metrics", self.admin);
-        let output = Command::new("curl")
-            .args(["-s", "-m", "5", &url])
-            .output()?;
-        Ok(String::from_utf8(output.stdout)?
-            .lines()
-            .any(|line| line == "armorgate_controller_leader 1"))
-    }
-
-    /// Stops it as Kubernetes would: it releases its lease.
-    pub(crate) fn stop(mut self) -> Result<()> {
-        self.process.signal("TERM")?;
-        let status = self.process.wait_for_end(30)?;
-        ensure!(status.success(), "{status}: {}", self.process.output());
-        ensure!(
-            !self.process.output().contains("this is a defect"),
-            "{}",
-            self.process.output()
-        );
-        Ok(())
-    }
-}
-
-const READY: &str = "/status/conditions/0/status";
+pub(crate) const READY: &str = "/status/conditions/0/status";
 
 /// Templates have their profiles before there is a pod; pods have those of their own names, and nobody another's.
 pub(crate) fn profiles_are_made(cluster: &Cluster) -> Result<()> {
@@ -364,10 +240,7 @@ pub(crate) fn profiles_of_people_are_judged(cluster: &Cluster) -> Result<()> {
     let scene = Scene::new(cluster)?;
     let controller = scene.start("judge", "24h")?;
     let apply = |name: &str, text: &str| {
-        let object = json!({
-            "apiVersion": "armorgate.dev/v1alpha1", "kind": "AppArmorProfile",
-            "metadata": { "name": name }, "spec": { "text": text },
-        });
+        let object = written_profile(name, text);
         cluster.plane.must_apply(&object.to_string())
     };
     apply(
@@ -463,11 +336,7 @@ pub(crate) fn garbage_is_collected(cluster: &Cluster) -> Result<()> {
     for name in ["goes", "stays"] {
         scene.deploy("swept", name, &[name])?;
     }
-    let text = "profile written { }\n";
-    let written = json!({
-        "apiVersion": "armorgate.dev/v1alpha1", "kind": "AppArmorProfile",
-        "metadata": { "name": "written" }, "spec": { "text": text },
-    });
+    let written = written_profile("written", "profile written { }\n");
     cluster.plane.must_apply(&written.to_string())?;
     let controller = scene.start("sweeper", "3s")?;
     let [goes, stays] = [["goes"], ["stays"]].map(|args| scene.name(&args, Stage::Enforce));

@@ -17,6 +17,7 @@ mod gone;
 #[path = "../support/images.rs"]
 mod images;
 mod install;
+mod leaders;
 mod lifecycle;
 mod modes;
 mod mutation;
@@ -26,6 +27,8 @@ mod permissions;
 #[expect(dead_code, reason = "access is open here")]
 #[path = "../support/registry.rs"]
 mod registry;
+#[path = "../support/replica.rs"]
+mod replica;
 #[path = "../support/mod.rs"]
 mod support;
 mod updates;
@@ -199,6 +202,18 @@ const TESTS: &[(&str, Test)] = &[
     (
         "of_two_controllers_one_leads_and_the_other_takes_over",
         controller::one_leads,
+    ),
+    (
+        "replicas_are_killed_in_turn_and_nothing_is_done_twice_or_lost",
+        leaders::killed_in_turn,
+    ),
+    (
+        "a_leader_that_was_stopped_for_longer_than_its_lease_leads_no_more",
+        leaders::stopped,
+    ),
+    (
+        "a_leader_that_cannot_renew_its_lease_steps_down",
+        leaders::silent_api_server,
     ),
     (
         "generated_profiles_that_nothing_names_are_deleted",

@@ -15,6 +15,7 @@ use super::{Process, free_port, from_setup};
 pub(crate) struct ControlPlane {
     pub(crate) folder: PathBuf,
     pub(crate) kubeconfig: PathBuf,
+    pub(crate) etcd_url: String,
     assets: PathBuf,
     server: String,
     /// The API server's port on loopback.
@@ -117,6 +118,7 @@ impl ControlPlane {
         let mut plane = Self {
             folder: folder.to_owned(),
             kubeconfig: folder.join("admin.kubeconfig"),
+            etcd_url,
             assets,
             server: format!("https://127.0.0.1:{secure}"),
             port: secure,

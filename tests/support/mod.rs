@@ -126,17 +126,19 @@ impl Process {
 
     /// A line of `/proc/PID/status`, in KiB.
     pub(crate) fn memory(&self, field: &str) -> Result<u64> {
-        let status = fs::read_to_string(format!("/proc/{}/status", self.id()))?;
-        let line = status
-            .lines()
-            .find(|line| line.starts_with(field))
-            .context("no such field")?;
-        Ok(line
-            .split_whitespace()
-            .nth(1)
-            .context("no number")?
-            .parse()?)
+        memory(self.id(), field)
     }
+}
+
+/// A line of `/proc/PID/status`, in KiB.
+pub(crate) fn memory(process: u32, field: &str) -> Result<u64> {
+    let status = fs::read_to_string(format!("/proc/{process}/status"))?;
+    let line = status
+        .lines()
+        .find(|line| line.starts_with(field))
+        .context("no such field")?;
+    let number = line.split_whitespace().nth(1).context("no number")?;
+    Ok(number.parse()?)
 }
 
 impl Drop for Process {
@@ -339,6 +341,20 @@ pub(crate) fn post(webhook: SocketAddr, ca: &Path, path: &str, body: &[u8]) -> R
     .into_bytes();
     request.extend_from_slice(body);
     parse_answer(&raw_request(webhook, ca, &request, 20)?)
+}
+
+/// `GET` over plain HTTP. Who does not answer within `seconds` is an error.
+pub(crate) fn get(address: SocketAddr, path: &str, seconds: u64) -> Result<Answer> {
+    let patience = Duration::from_secs(seconds);
+    let mut stream = TcpStream::connect_timeout(&address, patience)?;
+    stream.set_read_timeout(Some(patience))?;
+    write!(
+        stream,
+        "GET {path} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n"
+    )?;
+    let mut answer = Vec::new();
+    stream.read_to_end(&mut answer)?;
+    parse_answer(&answer)
 }
 
 /// Reads an answer of HTTP/1.1 with its body up to the end.

@@ -1,6 +1,6 @@
 use std::{sync::Arc, time::Duration};
 
-use super::{Action, Looked, State};
+use super::{Action, Looked, MAX_OBJECTS, MAX_WAITING, MAX_WANTED, State};
 use crate::{
     cluster::{Happening, ObjectKey, ObjectSeen, ProfileSeen, PullSecrets, WATCHED_KINDS},
     compare::{Baseline, Runtime},
@@ -314,4 +314,39 @@ fn what_a_new_list_does_not_name_is_gone() {
     state.happened(Happening::ObjectsEnd(Kind::Pod), Duration::ZERO);
     assert_eq!(state.objects.len(), 1);
     assert_eq!(all(&mut state, Duration::ZERO), ["make p"]);
+}
+
+#[test]
+fn what_does_not_fit_waits_outside_and_is_found_again() {
+    let mut state = listed();
+    for number in 0..MAX_OBJECTS + 10 {
+        state.happened(pod(&number.to_string(), "1"), Duration::ZERO);
+    }
+    assert_eq!(
+        (state.objects.len(), state.queued()),
+        (MAX_OBJECTS, MAX_WAITING)
+    );
+    let mut seen = 0;
+    while let Some(Action::Look(key)) = state.begin(Duration::ZERO) {
+        state.looked(
+            &key,
+            Mode::Enforce,
+            Looked::Needs(Vec::new()),
+            Duration::ZERO,
+        );
+        seen += 1;
+    }
+    assert_eq!(seen, MAX_WAITING);
+    state.tick(Duration::ZERO, |_| Mode::Enforce);
+    assert_eq!(state.queued(), MAX_WAITING);
+    // As many profiles as may be made are asked for; who needs another one is looked at again.
+    let mut state = listed();
+    state.happened(pod("greedy", "1"), Duration::ZERO);
+    all(&mut state, Duration::ZERO);
+    let needs = (0..MAX_WANTED + 10).map(|number| need(&format!("p{number}"), "web"));
+    looked(&mut state, Kind::Pod, "greedy", needs.collect());
+    assert_eq!(
+        (state.wanted.len(), state.queued()),
+        (MAX_WANTED, MAX_WANTED + 1)
+    );
 }
