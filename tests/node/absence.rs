@@ -3,24 +3,24 @@
 use anyhow::{Result, ensure};
 use serde_json::json;
 
-use crate::{pods, support::wait_until, world::World};
+use crate::{delivery::scratch, pods, support::wait_until, world::World};
 
 const NAMESPACE: &str = "absence";
 
 /// Pods of exempt namespaces start, what runs goes on, and nobody gets in anywhere else.
 pub(crate) fn of_the_webhook(world: &mut World) -> Result<()> {
     pods::namespace(world, NAMESPACE, "enforce", "enforce")?;
-    pods::apply(world, NAMESPACE, &pods::pod("before", &waiting("before")))?;
+    pods::apply(world, NAMESPACE, &pods::pod("before", &scratch("before")))?;
     pods::wait_until_ready(world, NAMESPACE, "before", 120)?;
     world.webhook.process.signal("KILL")?;
     world.webhook.process.wait_for_end(10)?;
     pods::apply(
         world,
         "kube-system",
-        &pods::pod("system", &waiting("system")),
+        &pods::pod("system", &scratch("system")),
     )?;
     pods::wait_until_ready(world, "kube-system", "system", 120)?;
-    let pod = pods::pod("refused", &waiting("refused")).to_string();
+    let pod = pods::pod("refused", &scratch("refused")).to_string();
     let ran = world
         .plane
         .kubectl_with(&["-n", NAMESPACE, "apply", "-f", "-"], &pod)?;
@@ -58,7 +58,7 @@ pub(crate) fn of_the_webhook(world: &mut World) -> Result<()> {
     );
 
     world.restart_webhook()?;
-    pods::apply(world, NAMESPACE, &pods::pod("after", &waiting("after")))?;
+    pods::apply(world, NAMESPACE, &pods::pod("after", &scratch("after")))?;
     pods::wait_until_ready(world, NAMESPACE, "after", 120)?;
     world
         .plane
@@ -69,14 +69,14 @@ pub(crate) fn of_the_webhook(world: &mut World) -> Result<()> {
 /// A pod whose profile is an object already starts; the other of two controllers takes over.
 pub(crate) fn of_the_controller(world: &mut World) -> Result<()> {
     pods::namespace(world, NAMESPACE, "enforce", "enforce")?;
-    pods::apply(world, NAMESPACE, &pods::pod("known", &waiting("known")))?;
+    pods::apply(world, NAMESPACE, &pods::pod("known", &scratch("known")))?;
     pods::wait_until_ready(world, NAMESPACE, "known", 120)?;
     pods::delete(world, NAMESPACE, "known")?;
     world.controller.signal("KILL")?;
     world.controller.wait_for_end(10)?;
-    pods::apply(world, NAMESPACE, &pods::pod("known", &waiting("known")))?;
+    pods::apply(world, NAMESPACE, &pods::pod("known", &scratch("known")))?;
     pods::wait_until_ready(world, NAMESPACE, "known", 120)?;
-    pods::apply(world, NAMESPACE, &pods::pod("new", &waiting("new")))?;
+    pods::apply(world, NAMESPACE, &pods::pod("new", &scratch("new")))?;
     world.controller = world.start_controller("second")?;
     pods::wait_until_ready(world, NAMESPACE, "new", 240)?;
     Ok(())
@@ -126,11 +126,4 @@ pub(crate) fn of_nothing(world: &mut World) -> Result<()> {
                 .must(&["-n", "armorgate", "get", "pods", "-o", "jsonpath={.items}"])?;
         Ok((pods == left).then_some(()))
     })
-}
-
-/// A container of the static server, with a word of its own.
-fn waiting(word: &str) -> serde_json::Value {
-    let mut container = pods::container("scratch");
-    container["args"] = json!(["wait", word]);
-    container
 }

@@ -147,5 +147,9 @@ pub(crate) fn delete(world: &World, namespace: &str, name: &str) -> Result<i64> 
         "-p",
         r#"{"metadata":{"finalizers":null}}"#,
     ])?;
+    wait_until("gone", 60, || {
+        let arguments = ["-n", namespace, "get", "pod", name, "--ignore-not-found"];
+        Ok(world.plane.must(&arguments)?.is_empty().then_some(()))
+    })?;
     Ok(status)
 }

@@ -202,11 +202,12 @@ fn watch(world: &World) -> Result<()> {
         &[("watcher.rs", include_str!("../guest/watcher.rs"))],
         &options,
     )?;
-    world.node.put(&program, "/run/watcher")?;
-    world.node.must(
-        "setsid /run/watcher /app/server armorgate.many /run/watched >/run/watcher.log 2>&1 &",
-    )?;
-    Ok(())
+    world.node.put(&program, WATCHER)?;
+    let start = format!(
+        "setsid {WATCHER} /app/server armorgate.many /run/watched >/run/watcher.log 2>&1 &"
+    );
+    world.node.must(&start)?;
+    wait_until("looked at", 60, || Ok(watched(world).is_ok().then_some(())))
 }
 
 /// It is still there, has looked, and has seen nothing wrong.
@@ -218,6 +219,9 @@ fn watched(world: &World) -> Result<()> {
     ensure!(report.contains("round"), "it has not looked: {report}");
     Ok(())
 }
+
+/// Where the watcher is: nothing runs from `/run`.
+const WATCHER: &str = "/usr/local/bin/watcher";
 
 /// One of the ten images: they differ in a file.
 fn push(world: &World, number: usize) -> Result<()> {

@@ -6,14 +6,14 @@ mod payload;
 
 use std::{
     fs,
-    io::{Read as _, Write as _},
-    net::{Ipv4Addr, Shutdown, TcpStream},
+    io::{BufRead as _, BufReader, Write as _},
+    net::{Ipv4Addr, TcpStream},
     path::Path,
     process::Command,
     time::Duration,
 };
 
-use anyhow::{Context as _, Result, ensure};
+use anyhow::{Result, ensure};
 use base64::{Engine as _, engine::general_purpose::STANDARD};
 
 use crate::support::{Process, control_plane::ControlPlane, free_port, from_setup, wait_until};
@@ -131,23 +131,29 @@ fn ask(port: u16, script: &str, limit: Duration) -> Result<(i32, String)> {
     // Braces: the shell has read all of it before anything in it reads the shell's own input.
     write!(
         stream,
-        "{{\n{script}\n}} </dev/null 2>&1\necho \"status $?\"\n"
+        "{{\n{script}\n}} </dev/null 2>&1\necho \"{STATUS}$?\"\n"
     )?;
-    stream.shutdown(Shutdown::Write)?;
-    let mut answer = Vec::new();
-    stream.read_to_end(&mut answer)?;
-    let answer = String::from_utf8_lossy(&answer);
-    let (output, status) = answer
-        .trim_end()
-        .rsplit_once("status ")
-        .context("no answer from the node")?;
-    Ok((status.parse()?, output.to_owned()))
+    let mut answer = String::new();
+    let mut lines = BufReader::new(stream);
+    loop {
+        let mut line = Vec::new();
+        let length = lines.read_until(b'\n', &mut line)?;
+        ensure!(length > 0, "no answer from the node: {answer}");
+        let line = String::from_utf8_lossy(&line);
+        // What was printed last may have no end of line.
+        if let Some((last, status)) = line.split_once(STATUS) {
+            return Ok((status.trim_end().parse()?, answer + last));
+        }
+        answer += &line;
+    }
 }
 
 fn drive(file: &Path, option: &str) -> String {
     format!("file={},format=raw,if=virtio,{option}", file.display())
 }
 
+/// Before a script's exit status. Not waited for: the end of what the shell prints, which who was left running may have too.
+const STATUS: &str = "the script's exit status: ";
 /// The guest's port of the shell.
 const SHELL: u16 = 9999;
 const BOOT_ANSWER: Duration = Duration::from_secs(5);

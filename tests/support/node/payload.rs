@@ -79,6 +79,8 @@ fn configuration(port: u16) -> serde_json::Value {
         "cgroupDriver": "cgroupfs",
         "containerRuntimeEndpoint": "unix:///run/containerd/containerd.sock",
         "failSwapOn": false,
+        // Nobody forwards ports here, and iptables is slow.
+        "makeIPTablesUtilChains": false,
         "maxPods": 250,
         "registryPullQPS": 0,
         "serializeImagePulls": false,
