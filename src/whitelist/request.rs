@@ -155,11 +155,9 @@ impl ProfileRequest {
             stages: [self.terms.stage, self.terms.partial_stage].map(Stage::as_str),
             may_mount: self.terms.mounts == Mounts::Open,
         };
-        let mut hash = Sha256::new();
-        let mut writer = HashWriter(&mut hash);
         // Strings, lists and numbers are always written.
-        let _ = serde_json::to_writer(&mut writer, &facts);
-        hash.finalize().into()
+        let facts = serde_json::to_vec(&facts).unwrap_or_default();
+        Sha256::digest(facts).into()
     }
 
     /// Reads the image's files, and writes the profile of this request's name.
@@ -231,18 +229,5 @@ fn word(kind: &MountKind) -> &'static str {
         MountKind::EmptyDir => "empty",
         MountKind::Image { .. } => "image",
         MountKind::Opaque => "opaque",
-    }
-}
-
-struct HashWriter<'h>(&'h mut Sha256);
-
-impl std::io::Write for HashWriter<'_> {
-    fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
-        self.0.update(bytes);
-        Ok(bytes.len())
-    }
-
-    fn flush(&mut self) -> std::io::Result<()> {
-        Ok(())
     }
 }
