@@ -13,7 +13,7 @@ use armorgate::{
 };
 use k8s_openapi::api::{
     authentication::v1::{BoundObjectReference, TokenRequest, TokenRequestSpec},
-    core::v1::{Pod, ServiceAccount},
+    core::v1::ServiceAccount,
 };
 use kube::{
     Api, Client, Config,
@@ -21,7 +21,7 @@ use kube::{
     client::ClientBuilder,
     config::{KubeConfigOptions, Kubeconfig},
 };
-use serde_json::json;
+use serde_json::{Value, json};
 use tokio::{sync::watch, task::JoinSet, time::sleep};
 
 use crate::{heard::Heard, support::control_plane::ControlPlane};
@@ -62,38 +62,58 @@ impl Agent {
     }
 }
 
-async fn token(admin: &Client, node: &str) -> Result<String> {
-    let name = format!("agent-{node}");
-    let pod: Pod = serde_json::from_value(json!({
-        "metadata": { "name": name },
+/// The agent's pod on a node.
+pub(crate) fn pod(node: &str) -> Value {
+    json!({
+        "metadata": { "name": pod_name(node) },
         "spec": {
             "nodeName": node, "serviceAccountName": ACCOUNT,
             "containers": [{ "name": "agent", "image": "armorgate" }],
         },
-    }))?;
-    let pods: Api<Pod> = Api::namespaced(admin.clone(), NAMESPACE);
-    let pod = pods.create(&PostParams::default(), &pod).await?;
+    })
+}
+
+fn pod_name(node: &str) -> String {
+    format!("agent-{node}")
+}
+
+/// A token of that pod.
+async fn token(admin: &Client, node: &str) -> Result<String> {
     let request = TokenRequest {
         spec: TokenRequestSpec {
             bound_object_ref: Some(BoundObjectReference {
                 api_version: Some("v1".to_owned()),
                 kind: Some("Pod".to_owned()),
-                name: Some(name),
-                uid: pod.metadata.uid,
+                name: Some(pod_name(node)),
+                uid: None,
             }),
             ..TokenRequestSpec::default()
         },
         ..TokenRequest::default()
     };
     let accounts: Api<ServiceAccount> = Api::namespaced(admin.clone(), NAMESPACE);
-    let given = accounts
-        .create_token_request(ACCOUNT, &PostParams::default(), &request)
-        .await?;
-    Ok(given.status.context("a token")?.token)
+    let parameters = PostParams::default();
+    let given = patiently(async || {
+        let asked = accounts.create_token_request(ACCOUNT, &parameters, &request);
+        asked.await
+    });
+    Ok(given.await?.status.context("a token")?.token)
+}
+
+/// Asks again where there was no answer: the API server may close an idle connection just as it is used again.
+pub(crate) async fn patiently<T>(ask: impl AsyncFn() -> kube::Result<T>) -> kube::Result<T> {
+    for _ in 0..ATTEMPTS {
+        match ask().await {
+            Err(kube::Error::HyperError(_) | kube::Error::Service(_)) => {}
+            answer => return answer,
+        }
+    }
+    ask().await
 }
 
 const ACCOUNT: &str = "armorgate-agent";
-const NAMESPACE: &str = "kube-system";
+pub(crate) const NAMESPACE: &str = "kube-system";
+const ATTEMPTS: usize = 3;
 
 /// What `agent::run` does, with nothing between what is heard and what is told but a hash.
 async fn run(client: Client, node: String, told: watch::Sender<Option<NodeProfilesStatus>>) {

@@ -145,9 +145,9 @@ where
 
     fn call(&mut self, request: Request<A>) -> Self::Future {
         let query = request.uri().query().unwrap_or_default();
-        let asked = match request.method() {
-            &Method::GET if query.split('&').any(|pair| pair == "watch=true") => Asked::Watch,
-            &Method::GET => Asked::List,
+        let asked = match *request.method() {
+            Method::GET if query.split('&').any(|pair| pair == "watch=true") => Asked::Watch,
+            Method::GET => Asked::List,
             _ => Asked::Write,
         };
         self.heard.asked(asked);

@@ -4,7 +4,11 @@
 //! A quarter of everything comes first, then the rest: nodes times profiles are sixteen times as many then, and nothing may grow
 //! but by four.
 
-#![expect(clippy::print_stdout, reason = "it prints a table")]
+#![expect(
+    clippy::indexing_slicing,
+    clippy::print_stdout,
+    reason = "a test may fail loudly, and has a table to print"
+)]
 
 mod etcd;
 mod fleet;

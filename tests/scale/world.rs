@@ -19,7 +19,7 @@ use serde::{Serialize, de::DeserializeOwned};
 use serde_json::{Value, json};
 
 use crate::{
-    fleet::Agent,
+    fleet::{self, Agent, patiently},
     replica::{Shop, generating_namespace, written_profile},
     support::control_plane::ControlPlane,
 };
@@ -101,6 +101,12 @@ impl World {
         let objects = nodes.clone().map(node).collect();
         self.create::<Node>(Api::all(self.client.clone()), objects)
             .await?;
+        let pods = nodes
+            .clone()
+            .map(|number| fleet::pod(&node_name(number)))
+            .collect();
+        let api = Api::<Pod>::namespaced(self.client.clone(), fleet::NAMESPACE);
+        self.create(api, pods).await?;
         let started = stream::iter(nodes)
             .map(|number| Agent::start(&self.plane, &self.client, node_name(number)))
             .buffered(AT_ONCE);
@@ -184,7 +190,12 @@ impl World {
         let created = stream::iter(objects)
             .map(async |object| {
                 let object: K = serde_json::from_value(object)?;
-                api.create(&parameters, &object).await?;
+                let created = patiently(async || api.create(&parameters, &object).await).await;
+                match created {
+                    // The answer to an earlier attempt was lost.
+                    Err(kube::Error::Api(status)) if status.is_already_exists() => {}
+                    created => drop(created?),
+                }
                 anyhow::Ok(())
             })
             .buffer_unordered(AT_ONCE);
