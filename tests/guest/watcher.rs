@@ -32,7 +32,7 @@ fn main() -> std::io::Result<()> {
             writeln!(report, "WRONG {what}")?;
         }
         rounds += 1;
-        if labels.len() > most || rounds % 50 == 0 {
+        if labels.len() > most || rounds % 10 == 0 {
             most = most.max(labels.len());
             writeln!(
                 report,
@@ -40,7 +40,7 @@ fn main() -> std::io::Result<()> {
                 labels.len()
             )?;
         }
-        sleep(Duration::from_millis(100));
+        sleep(Duration::from_millis(500));
     }
 }
 

@@ -112,8 +112,12 @@ const TESTS: &[(&str, Test)] = &[
     ),
     ("the_whole_system_runs_on_the_node", absence::of_nothing),
     (
-        "a_hundred_pods_start_while_the_agent_is_killed_at_every_step",
+        "an_agent_that_is_killed_at_any_step_loses_nothing",
         trouble::agent_is_killed,
+    ),
+    (
+        "pods_that_come_at_once_run_under_their_profiles",
+        trouble::pods_come_at_once,
     ),
     (
         "without_api_server_and_etcd_what_runs_goes_on",

@@ -78,6 +78,9 @@ fn configuration(port: u16) -> serde_json::Value {
         "tlsCertFile": "/payload/kubelet.crt", "tlsPrivateKeyFile": "/payload/kubelet.key",
         "cgroupDriver": "cgroupfs",
         "containerRuntimeEndpoint": "unix:///run/containerd/containerd.sock",
+        // The agent is killed often.
+        "crashLoopBackOff": { "maxContainerRestartPeriod": "2s" },
+        "featureGates": { "KubeletCrashLoopBackOffMax": true },
         "failSwapOn": false,
         // Nobody forwards ports here, and iptables is slow.
         "makeIPTablesUtilChains": false,
