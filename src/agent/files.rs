@@ -121,8 +121,12 @@ impl Files {
             return Ok(());
         };
         match symlink(&target, &link) {
-            Err(error) if error.kind() == io::ErrorKind::AlreadyExists => Ok(()),
-            done => done,
+            Err(error) if error.kind() == io::ErrorKind::AlreadyExists => return Ok(()),
+            done => done?,
+        }
+        match link.parent() {
+            Some(around) => File::open(around)?.sync_all(),
+            None => Ok(()),
         }
     }
 

@@ -121,8 +121,9 @@ impl Node {
             settled: true,
             ..record.clone()
         };
-        self.files.record(name, &record)?;
-        Ok(self.files.link(name)?)
+        // The link first: what is settled is not looked at again.
+        self.files.link(name)?;
+        Ok(self.files.record(name, &record)?)
     }
 }
 
