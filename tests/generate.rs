@@ -1,7 +1,6 @@
 //! `armorgate generate`, from an image on disk to a profile that its own other commands take.
 
 #[path = "support/images.rs"]
-#[expect(dead_code, reason = "made for more than is wanted here")]
 mod images;
 
 use std::{

@@ -7,7 +7,6 @@
 
 #![expect(clippy::print_stdout, reason = "it prints a table")]
 
-#[expect(dead_code, reason = "made for more than is wanted here")]
 #[path = "../support/images.rs"]
 mod images;
 #[expect(dead_code, reason = "access is open here")]

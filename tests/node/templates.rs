@@ -83,12 +83,12 @@ fn generated(world: &World) -> Result<BTreeMap<String, String>> {
     let list: Value = serde_json::from_str(&world.plane.must(&["get", "aap", "-o", "json"])?)?;
     let mut made = BTreeMap::new();
     for profile in list["items"].as_array().context("items")? {
-        let words = profile["spec"]["source"]["argv"].as_array();
-        let word = words.and_then(|words| words.last()?.as_str());
+        let argv = profile["spec"]["source"]["argv"].as_array();
+        let argument = argv.and_then(|argv| argv.last()?.as_str());
         let name = profile["metadata"]["name"].as_str();
         let is_ready = profile["status"]["conditions"][0]["status"] == "True";
-        if let (Some(word), Some(name), true) = (word, name, is_ready) {
-            made.insert(word.to_owned(), name.to_owned());
+        if let (Some(argument), Some(name), true) = (argument, name, is_ready) {
+            made.insert(argument.to_owned(), name.to_owned());
         }
     }
     Ok(made)

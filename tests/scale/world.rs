@@ -66,17 +66,15 @@ pub(crate) struct World {
 }
 
 impl World {
-    /// A control plane with what `kubectl apply -k` of the project's folders brings, but for the webhooks: nobody serves them.
+    /// A control plane with what `kubectl apply -k` of the project's folder brings, but for the webhooks: nobody serves them.
     pub(crate) async fn new(folder: &Path) -> Result<Self> {
         let plane = ControlPlane::start(folder)?;
-        for manifests in ["deploy", "deploy/agent"] {
-            let path = Path::new(env!("CARGO_MANIFEST_DIR")).join(manifests);
-            let all = plane.must(&["kustomize", &path.display().to_string()])?;
-            let kept = all
-                .split("---\n")
-                .filter(|manifest| !manifest.contains("WebhookConfiguration"));
-            plane.must_apply(&kept.collect::<Vec<_>>().join("---\n"))?;
-        }
+        let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("deploy");
+        let all = plane.must(&["kustomize", &path.display().to_string()])?;
+        let kept = all
+            .split("---\n")
+            .filter(|manifest| !manifest.contains("WebhookConfiguration"));
+        plane.must_apply(&kept.collect::<Vec<_>>().join("---\n"))?;
         let kubeconfig = Kubeconfig::read_from(&plane.kubeconfig)?;
         let options = KubeConfigOptions::default();
         let config = Config::from_custom_kubeconfig(kubeconfig, &options).await?;

@@ -75,20 +75,20 @@ impl Store {
         for layer in layers {
             described.push(self.add(&format!("{LAYER}+gzip"), gzip(layer)?));
         }
-        self.described_image(layers, described, architecture, run)
+        self.described_image(layers, &described, architecture, run)
     }
 
     /// The same of layers as they are, for somebody who is slow at unpacking.
     pub(crate) fn plain_image(&mut self, layers: &[Vec<u8>], run: &Value) -> Result<Value> {
         let described = layers.iter().map(|layer| self.add(LAYER, layer.clone()));
-        let described = described.collect();
-        self.described_image(layers, described, "amd64", run)
+        let described: Vec<Value> = described.collect();
+        self.described_image(layers, &described, "amd64", run)
     }
 
     fn described_image(
         &mut self,
         layers: &[Vec<u8>],
-        described: Vec<Value>,
+        described: &[Value],
         architecture: &str,
         run: &Value,
     ) -> Result<Value> {
