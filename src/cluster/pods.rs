@@ -43,10 +43,7 @@ impl NodePods {
     /// Follows the pods for ever, coping with whatever the API server does. Nothing is said before all were listed once.
     pub async fn watch(self, names: watch::Sender<Option<PodNames>>) {
         let api: Api<PodObject> = Api::all_with(self.client, &ApiResource::erase::<Pod>(&()));
-        // From what the API server has in memory, where pods are found by their nodes, as kubelets ask: for the newest list it may
-        // have to read every pod of the cluster from etcd, for each agent. What is newer comes by the watch.
         let config = watcher::Config::default()
-            .any_semantic()
             .fields(&format!("spec.nodeName={}", self.node))
             .page_size(PAGE);
         let stream = watcher(api, config).default_backoff();
@@ -70,7 +67,7 @@ impl NodePods {
     }
 }
 
-/// LIMIT: pods in an answer of the API server, where it reads etcd after all. From memory it gives all of the node's at once.
+/// LIMIT: pods in an answer of the API server.
 const PAGE: u32 = 50;
 
 /// LIMIT: names that are kept of a pod. Its object has at most a few megabytes, which is room for ten thousand containers.
