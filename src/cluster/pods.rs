@@ -43,9 +43,15 @@ impl NodePods {
     /// Follows the pods for ever, coping with whatever the API server does. Nothing is said before all were listed once.
     pub async fn watch(self, names: watch::Sender<Option<PodNames>>) {
         let api: Api<PodObject> = Api::all_with(self.client, &ApiResource::erase::<Pod>(&()));
-        let config = watcher::Config::default()
-            .fields(&format!("spec.nodeName={}", self.node))
-            .page_size(PAGE);
+        let config = watcher::Config {
+            // Asked so, the API server answers from its memory, where pods are found by their nodes. For the newest list, or a
+            // page of it, it may have to read every pod of the cluster from etcd, for each agent. The watch brings what is newer.
+            // LIMIT: an answer has all pods of the node, as that to its kubelet.
+            list_semantic: watcher::ListSemantic::Any,
+            page_size: None,
+            ..watcher::Config::default()
+        };
+        let config = config.fields(&format!("spec.nodeName={}", self.node));
         let stream = watcher(api, config).default_backoff();
         pin_mut!(stream);
         let mut watched = Watched::default();
@@ -66,9 +72,6 @@ impl NodePods {
         }
     }
 }
-
-/// LIMIT: pods in an answer of the API server.
-const PAGE: u32 = 50;
 
 /// LIMIT: names that are kept of a pod. Its object has at most a few megabytes, which is room for ten thousand containers.
 const MAX_NAMES: usize = 100;

@@ -22,6 +22,8 @@ pub(crate) struct Counts {
     /// Lists that were asked for, and their bytes.
     pub(crate) lists: u64,
     pub(crate) listed: u64,
+    /// Lists of pods that the API server may have to read etcd for, and every pod of the cluster.
+    pub(crate) scans: u64,
     /// Watches that were opened, and the bytes of what happened in them.
     pub(crate) watches: u64,
     pub(crate) watched: u64,
@@ -29,8 +31,9 @@ pub(crate) struct Counts {
     pub(crate) bookmarked: u64,
     /// Requests that write.
     pub(crate) writes: u64,
-    /// Answers that were errors.
+    /// Answers that were errors, and the last of them.
     pub(crate) refused: u64,
+    pub(crate) refusal: Option<StatusCode>,
     /// How many events came of each object.
     pub(crate) events: BTreeMap<(String, String), u64>,
 }
@@ -151,12 +154,18 @@ where
             _ => Asked::Write,
         };
         self.heard.asked(asked);
+        let is_of_pods = request.uri().path().ends_with("/pods");
+        if asked == Asked::List && is_of_pods && !query.contains("resourceVersion=0") {
+            self.heard.counts().scans += 1;
+        }
         let (heard, answer) = (self.heard.clone(), self.inner.call(request));
         Box::pin(async move {
             let answer = answer.await?;
             // A new node's object is not there yet.
             if !answer.status().is_success() && answer.status() != StatusCode::NOT_FOUND {
-                heard.counts().refused += 1;
+                let mut counts = heard.counts();
+                counts.refused += 1;
+                counts.refusal = Some(answer.status());
             }
             let mut line = Vec::new();
             Ok(answer.map(|body| {

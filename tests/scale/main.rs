@@ -130,27 +130,12 @@ async fn grow(
     let (joined, ()) = tokio::try_join!(world.join(nodes.clone()), world.write(from, size))?;
     world.agents.extend(joined);
     world.size = size;
-    until("every agent there", 300, async || {
-        let mut agents = world.agents.iter();
-        Ok(agents.all(|agent| agent.loaded().is_some()).then_some(()))
-    })
-    .await?;
+    delivered(world, replica, 0).await?;
     // Those that pods name first have no object yet.
     let known = size.written + from.generated + (size.generated - from.generated).div_ceil(2);
     settled(world, known).await?;
     world.fill(nodes, size).await?;
-    let delivered = until("every profile loaded", 300, async || {
-        let mut agents = world.agents.iter();
-        let all = agents.all(|agent| agent.loaded() == Some(NAMED));
-        Ok(all.then(|| started.elapsed()))
-    })
-    .await;
-    if delivered.is_err() {
-        let agents = world.agents.iter();
-        let waiting = agents.filter(|agent| agent.loaded() != Some(NAMED));
-        let waiting: Vec<&String> = waiting.map(|agent| &agent.node).take(5).collect();
-        bail!("{waiting:?} wait: {}", replica.process.output());
-    }
+    delivered(world, replica, NAMED).await?;
     let profiles = settled(world, size.profiles()).await?;
     for profile in profiles {
         let relation = profile
@@ -161,6 +146,22 @@ async fn grow(
     }
     idle(replica).await?;
     Measure::take(world, memory, started.elapsed())
+}
+
+/// Waits until every agent says that so many profiles are loaded.
+async fn delivered(world: &World, replica: &Replica, profiles: usize) -> Result<()> {
+    let is_waiting = |agent: &&Agent| agent.loaded().is_none_or(|loaded| loaded < profiles);
+    let delivered = until("every profile loaded", 300, async || {
+        Ok((!world.agents.iter().any(|agent| is_waiting(&agent))).then_some(()))
+    });
+    let waiting = || {
+        let waiting: Vec<&Agent> = world.agents.iter().filter(is_waiting).collect();
+        let (agent, log) = (waiting.first(), replica.process.output());
+        let heard = agent.map(|agent| agent.heard.counts().clone());
+        let node = agent.map(|agent| &agent.node);
+        format!("{} wait, first {node:?}: {heard:?}\n{log}", waiting.len())
+    };
+    delivered.await.with_context(waiting)
 }
 
 /// Waits until there are so many profiles, each with its text and a status that is about it.
@@ -194,6 +195,12 @@ fn heard(agents: &[Agent]) -> Vec<Counts> {
 
 /// Of each of its own pods once, of the profiles that these name as often as they were written, and of nothing else.
 fn hears_of_its_own(world: &World, number: usize, agent: &Agent) -> Result<()> {
+    let scans = agent.heard.counts().scans;
+    ensure!(
+        scans == 0,
+        "{}: {scans} lists of the newest pods",
+        agent.node
+    );
     let size = if number < QUARTER.nodes {
         QUARTER
     } else {
