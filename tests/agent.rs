@@ -273,6 +273,12 @@ fn starts_again(life: Life) -> Result<Life> {
         "{report:?}"
     );
 
+    // Killed before the text had its link, or somebody has cleaned up.
+    let link = Path::new(BASE).join("armorgate.web");
+    fs::remove_file(&link)?;
+    let report = life.now(&wanted)?;
+    ensure!(report.loads == 0 && link.exists(), "{report:?}");
+
     // Somebody unloads it, and another agent comes.
     fs::write(format!("{SECURITY}/.remove"), "web")?;
     ensure!(mode("web")?.is_none());

@@ -70,7 +70,7 @@ impl Files {
             .tempfile_in(&self.folder)
     }
 
-    /// What is there. What cannot be understood is nobody's.
+    /// What is there. What cannot be understood is nobody's, and what the node's start does not find is not settled.
     pub(crate) fn look(&self) -> io::Result<Found> {
         let mut found = Found::default();
         for entry in fs::read_dir(&self.folder)?.take(MAX_FILES) {
@@ -96,6 +96,10 @@ impl Files {
                 let text = bounded(&entry.path(), MAX_TEXT)?;
                 found.texts.insert(name, Fingerprint::of(&text));
             }
+        }
+        // Whoever has taken a link away, or was killed before it was made: it is made again.
+        for (name, record) in &mut found.records {
+            record.settled &= self.is_linked(name);
         }
         Ok(found)
     }
@@ -128,6 +132,15 @@ impl Files {
             Some(around) => File::open(around)?.sync_all(),
             None => Ok(()),
         }
+    }
+
+    /// Whether there is anything in the place of its link, as far as can be told.
+    fn is_linked(&self, name: &ProfileName) -> bool {
+        let Some((link, _)) = self.link_path(name) else {
+            return true;
+        };
+        let found = fs::symlink_metadata(link);
+        !found.is_err_and(|error| error.kind() == io::ErrorKind::NotFound)
     }
 
     /// Removes a profile's files, the record last: without it, nobody would know whose the others are.
@@ -223,6 +236,12 @@ mod tests {
                 0o600
             );
         }
+
+        fs::remove_file(&link).unwrap();
+        let found = files.look().unwrap();
+        assert!(!found.records[&name].settled, "the start would not load it");
+        files.link(&name).unwrap();
+        assert!(files.look().unwrap().records[&name].settled);
 
         files.remove(&name).unwrap();
         files.remove(&name).unwrap();

@@ -121,7 +121,7 @@ impl Node {
             settled: true,
             ..record.clone()
         };
-        // The link first: what is settled is not looked at again.
+        // The link first: without it, nothing is settled.
         self.files.link(name)?;
         Ok(self.files.record(name, &record)?)
     }
