@@ -63,6 +63,37 @@ pub struct ProfileSeen {
     pub baselines: Vec<String>,
 }
 
+impl ProfileSeen {
+    /// The same of an object that was read whole.
+    #[must_use]
+    pub fn of(profile: &AppArmorProfile) -> Self {
+        let status = profile.status.clone().unwrap_or_default();
+        let conditions = status.conditions.iter();
+        let mut conditions = conditions.map(|condition| (&*condition.kind, &*condition.status));
+        let relations = status.relations.iter();
+        Self {
+            generation: profile.metadata.generation.unwrap_or_default(),
+            observed_generation: status.observed_generation,
+            has_text: profile.spec.text.is_some(),
+            has_source: profile.spec.source.is_some(),
+            is_ready: conditions.any(|condition| condition == READY),
+            baselines: relations
+                .map(|relation| relation.baseline.clone())
+                .collect(),
+        }
+    }
+
+    /// Whether its status tells of its generation all that these baselines make it tell.
+    #[must_use]
+    pub fn is_judged(&self, baselines: &[String]) -> bool {
+        self.generation == self.observed_generation
+            && (!self.is_ready || self.baselines == baselines)
+    }
+}
+
+/// The condition of a profile that is sound: its kind and its status.
+const READY: (&str, &str) = ("Ready", "True");
+
 /// Something that was seen. Every list begins, names what there is, and ends; what was not named then is gone.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Happening {
@@ -236,8 +267,7 @@ async fn watch_profiles(client: Client, to: Sender<Happening>) {
 
 fn profile_seen(profile: ProfileObject) -> Option<(Arc<str>, ProfileSeen)> {
     let status = profile.status.unwrap_or_default();
-    let is_ready =
-        |condition: &ConditionFacts| condition.kind == "Ready" && condition.status == "True";
+    let is_ready = |condition: &ConditionFacts| (&*condition.kind, &*condition.status) == READY;
     let seen = ProfileSeen {
         generation: profile.metadata.generation.unwrap_or_default(),
         observed_generation: status.observed_generation,

@@ -47,15 +47,10 @@ impl Yardsticks {
         Self(yardsticks.collect())
     }
 
-    /// Whether a status tells of this generation all that these defaults make it tell.
-    pub(crate) fn have_judged(&self, status: &AppArmorProfileStatus, generation: i64) -> bool {
-        let related = status.relations.iter();
-        let related = related.map(|relation| relation.baseline.clone());
-        let yardsticks = self.0.iter().map(|(baseline, _)| baseline.to_string());
-        let mut conditions = status.conditions.iter();
-        let is_ready =
-            conditions.any(|condition| condition.kind == READY && condition.status == "True");
-        status.observed_generation == generation && (!is_ready || related.eq(yardsticks))
+    /// The defaults' names.
+    pub(crate) fn names(&self) -> Vec<String> {
+        let names = self.0.iter();
+        names.map(|(baseline, _)| baseline.to_string()).collect()
     }
 
     /// Judges the text of an object of this name.
@@ -225,11 +220,26 @@ mod tests {
     use super::{Judged, Yardsticks};
     use crate::{
         apparmor::include::NoIncludes,
+        cluster::{
+            ProfileSeen,
+            objects::{AppArmorProfile, AppArmorProfileSpec, AppArmorProfileStatus},
+        },
         compare::{Baseline, Runtime},
     };
 
     fn both() -> Yardsticks {
         Yardsticks::new(&[Runtime::Containerd, Runtime::Docker].map(Baseline::newest))
+    }
+
+    fn is_judged(status: &AppArmorProfileStatus, generation: i64, yardsticks: &Yardsticks) -> bool {
+        let spec = AppArmorProfileSpec {
+            text: None,
+            source: None,
+        };
+        let mut object = AppArmorProfile::new("web", spec);
+        object.metadata.generation = Some(generation);
+        object.status = Some(status.clone());
+        ProfileSeen::of(&object).is_judged(&yardsticks.names())
     }
 
     fn judge(text: &str) -> Judged {
@@ -256,8 +266,8 @@ mod tests {
             ("True", "t1")
         );
         let containerd = Yardsticks::new(&[Baseline::newest(Runtime::Containerd)]);
-        assert!(both().have_judged(&status, 2) && !both().have_judged(&status, 3));
-        assert!(!containerd.have_judged(&status, 2));
+        assert!(is_judged(&status, 2, &both()) && !is_judged(&status, 3, &both()));
+        assert!(!is_judged(&status, 2, &containerd));
         // Still sound: the time of the change stays. Unsound: it does not.
         let same = judge("abi <abi/3.0>,\nprofile web { /x r, }").status(
             Some(&status),
@@ -268,7 +278,7 @@ mod tests {
         assert_eq!(same.conditions[0].last_transition_time, "t1");
         let broken = judge("profile web { /x{ r, }").status(Some(&status), 4, "t3".to_owned());
         assert_eq!(broken.conditions[0].last_transition_time, "t3");
-        assert!(containerd.have_judged(&broken, 4), "whatever the defaults");
+        assert!(is_judged(&broken, 4, &containerd), "whatever the defaults");
         assert_eq!(
             (broken.relation.as_deref(), broken.witness),
             (Some("unknown"), None)

@@ -15,7 +15,7 @@ use super::{
 use crate::{
     apparmor::include::Includes,
     cluster::{
-        Client, ClusterError, Events, ObjectKey, ProfileObjects, PullSecrets, Written,
+        Client, ClusterError, Events, ObjectKey, ProfileObjects, ProfileSeen, PullSecrets, Written,
         objects::{AppArmorProfile, AppArmorProfileStatus, ProfileSource},
         pod_template, profiles_of_pods,
     },
@@ -296,8 +296,7 @@ impl Work {
                 return Ok(Ending::Done);
             };
             // What has been seen may be from before it was judged: who makes a profile writes its status as well.
-            let status = object.status.as_ref();
-            if status.is_some_and(|status| yardsticks.have_judged(status, generation(&object))) {
+            if ProfileSeen::of(&object).is_judged(&yardsticks.names()) {
                 return Ok(Ending::Done);
             }
             let judged = self.judge_text(name, text, yardsticks).await?;

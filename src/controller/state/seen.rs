@@ -129,9 +129,7 @@ impl State {
             return;
         };
         // One without a text is being made, or will be once somebody needs it: who makes it writes its status.
-        let is_due = seen.has_text
-            && (seen.generation != seen.observed_generation
-                || seen.is_ready && seen.baselines != self.baselines);
+        let is_due = seen.has_text && !seen.is_judged(&self.baselines);
         if is_due && !self.makes.contains(name) {
             let _ = self.judges.push(Arc::clone(name), now);
         }
