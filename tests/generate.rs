@@ -10,7 +10,7 @@ use std::{
 };
 
 use anyhow::{Context as _, Result, ensure};
-use images::{Store, named, tar};
+use images::{PROGRAM, Store, named, tar};
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
@@ -21,16 +21,6 @@ if [ \"$1\" = server ] && [ \"$(id -u)\" = 0 ]; then
 fi
 exec \"$@\"
 ";
-
-/// The headers of a static program for x86-64: all that is read of one.
-const PROGRAM: &str = concat!(
-    "\x7fELF\x02\x01\x01\0\0\0\0\0\0\0\0\0\x02\0\x3e\0\x01\0\0\0",
-    "\0\0\0\0\0\0\0\0\x40\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0",
-    "\0\0\0\0\x40\0\x38\0\x01\0\x40\0\0\0\0\0",
-    // One part, to be loaded.
-    "\x01\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0",
-    "\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0",
-);
 
 /// A layout with one image: programs, and an entrypoint that runs most of them.
 fn image(files: &[(&str, &str)], run: &Value) -> Result<TempDir> {

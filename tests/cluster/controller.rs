@@ -316,15 +316,7 @@ pub(crate) fn one_leads(cluster: &Cluster) -> Result<()> {
         "True",
     )?;
     other.stop()?;
-    let holder = cluster.plane.must(&[
-        "-n",
-        "armorgate",
-        "get",
-        "lease",
-        "armorgate-controller",
-        "-o",
-        "jsonpath={.spec.holderIdentity}",
-    ])?;
+    let holder = cluster.lease("{.spec.holderIdentity}")?;
     ensure!(holder.is_empty(), "the lease is released: {holder}");
     Ok(())
 }

@@ -36,7 +36,6 @@ mod updates;
 use std::{
     fs,
     path::{Path, PathBuf},
-    process::Command,
     process::ExitCode,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
 };
@@ -267,43 +266,13 @@ impl Cluster {
 
     /// What a user does: `kubectl apply -k deploy/`, with the webhook's address and CA bundle changed to reach this process.
     fn install(&self) -> Result<()> {
-        let manifests = self
-            .plane
-            .must(&["kustomize", &repository("deploy").display().to_string()])?;
-        let ca = self.base64(self.certificates.authority.pem())?;
-        let mut manifests = manifests;
-        for path in ["validate", "mutate"] {
-            let service = format!(
-                "    service:\n      name: armorgate\n      namespace: armorgate\n      path: /{path}\n"
-            );
-            ensure!(
-                manifests.contains(&service) && manifests.contains("caBundle: Cg=="),
-                "deploy/webhook.yaml has changed"
-            );
-            let address = format!("    url: https://127.0.0.1:{}/{path}\n", self.port);
-            manifests = manifests.replace(&service, &address);
-        }
-        let manifests = manifests.replace("caBundle: Cg==", &format!("caBundle: {ca}"));
+        let authority = self.certificates.authority.pem();
+        let manifests = self.plane.manifests(self.port, authority)?;
         self.plane.must_apply(&manifests)?;
         fs::write(self.manifests(), manifests)?;
-        let config = self.plane.must(&[
-            "-n",
-            "armorgate",
-            "get",
-            "configmap",
-            "armorgate",
-            "-o",
-            "jsonpath={.data.config\\.yaml}",
-        ])?;
         // What the command line says of a profile can then be told from what the webhook says; nodes.rs has it as deployed.
-        ensure!(
-            config.contains(nodes::FROM_NODES),
-            "deploy/config.yaml has changed"
-        );
-        fs::write(
-            self.config(),
-            config.replace(nodes::FROM_NODES, nodes::LISTED),
-        )?;
+        let config = self.plane.config(&[(nodes::FROM_NODES, nodes::LISTED)])?;
+        fs::write(self.config(), config)?;
         let token = self
             .plane
             .must(&["-n", "armorgate", "create", "token", "armorgate"])?;
@@ -311,13 +280,6 @@ impl Cluster {
             self.folder.path().join("webhook.kubeconfig"),
             self.plane.kubeconfig_for(token.trim()),
         )?)
-    }
-
-    fn base64(&self, text: &str) -> Result<String> {
-        let file = self.folder.path().join("to-encode");
-        fs::write(&file, text)?;
-        let output = Command::new("base64").arg("-w0").arg(file).output()?;
-        Ok(String::from_utf8(output.stdout)?)
     }
 
     /// What was applied.
@@ -370,6 +332,13 @@ impl Cluster {
     fn create(&self, namespace: &str, manifest: &str) -> Result<Ran> {
         self.plane
             .kubectl_with(&["-n", namespace, "create", "-f", "-"], manifest)
+    }
+
+    /// What is in a place of the controllers' lease.
+    fn lease(&self, place: &str) -> Result<String> {
+        let (name, place) = ("armorgate-controller", format!("jsonpath={place}"));
+        self.plane
+            .must(&["-n", "armorgate", "get", "lease", name, "-o", &place])
     }
 
     /// Whether an object exists.

@@ -21,7 +21,7 @@ pub(crate) fn cold(world: &mut World) -> Result<()> {
         let message = status["state"]["waiting"]["message"]
             .as_str()
             .unwrap_or_default();
-        Ok(message.contains("apparmor").then(|| message.to_owned()))
+        Ok(message.contains(NOT_FOUND).then(|| message.to_owned()))
     });
     let state = wait_until("the agent says that it waits", 30, || {
         let state = on_node(world, &pods::asked(&pods::read(world, NAMESPACE, "cold")?)?)?;
@@ -142,6 +142,9 @@ fn on_node(world: &World, profile: &str) -> Result<Option<Value>> {
 fn profile(name: &str, text: &str) -> Value {
     json!({ "apiVersion": "armorgate.dev/v1alpha1", "kind": "AppArmorProfile", "metadata": { "name": name }, "spec": { "text": text } })
 }
+
+/// What the kubelet says of a container whose profile is not loaded.
+pub(crate) const NOT_FOUND: &str = "apparmor profile not found";
 
 /// A container of the static server, with a word more: each word makes a profile of its own. Without a probe: each time that one
 /// is executed is seconds of work for an emulated node.

@@ -9,7 +9,7 @@ use k8s_openapi::jiff::Timestamp;
 use serde_json::{Value, json};
 
 use crate::{
-    delivery::scratch,
+    delivery::{NOT_FOUND, scratch},
     pods,
     support::wait_until,
     world::{World, is_ready},
@@ -64,7 +64,7 @@ pub(crate) fn are_seen_first(world: &mut World) -> Result<()> {
     let events = world
         .plane
         .must(&["-n", NAMESPACE, "get", "events", "-o", "json"])?;
-    ensure!(!events.contains("apparmor profile not found"), "{events}");
+    ensure!(!events.contains(NOT_FOUND), "{events}");
     let mut waits = waits(world, &profiles)?;
     waits.sort_by(f64::total_cmp);
     let [median, high] = [50, 95].map(|percent| waits[(waits.len() * percent).div_ceil(100) - 1]);

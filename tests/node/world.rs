@@ -7,7 +7,6 @@ use std::{
 };
 
 use anyhow::{Context as _, Result, ensure};
-use base64::{Engine as _, engine::general_purpose::STANDARD};
 use serde_json::{Value, json};
 
 use crate::{
@@ -170,47 +169,28 @@ impl World {
 /// What a user does: `kubectl apply -k deploy/`, with where the images are, and with the address of the webhook that runs here.
 /// The Deployments' pods would run on the node: they are left away, the programs run here with the same accounts.
 fn install(plane: &ControlPlane, certificates: &CertificateFiles, port: u16) -> Result<()> {
-    let ca = STANDARD.encode(certificates.authority.pem());
-    let folder = repository("deploy").display().to_string();
-    let mut manifests = plane.must(&["kustomize", &folder])?;
-    for path in ["validate", "mutate"] {
-        let service = format!(
-            "    service:\n      name: armorgate\n      namespace: armorgate\n      path: /{path}\n"
-        );
-        let address = format!("    url: https://127.0.0.1:{port}/{path}\n");
-        manifests = manifests.replace(&service, &address);
+    let mut manifests = plane.manifests(port, certificates.authority.pem())?;
+    for (what, by) in [
+        ("replicas: 2", "replicas: 0"),
+        ("image: armorgate:", "image: registry.test/armorgate:"),
+    ] {
+        ensure!(manifests.contains(what), "deploy/ has changed: {what}");
+        manifests = manifests.replace(what, by);
     }
-    let manifests = manifests
-        .replace("caBundle: Cg==", &format!("caBundle: {ca}"))
-        .replace("replicas: 2", "replicas: 0")
-        .replace("image: armorgate:", "image: registry.test/armorgate:");
     plane.must_apply(&manifests)
 }
 
 /// The configuration as it is deployed, with the registry's address.
 fn configure(plane: &ControlPlane, folder: &Path, registry: u16) -> Result<()> {
-    let config = plane.must(&[
-        "-n",
-        "armorgate",
-        "get",
-        "configmap",
-        "armorgate",
-        "-o",
-        "jsonpath={.data.config\\.yaml}",
-    ])?;
     let host = format!("localhost:{registry}");
-    let changed = config
-        .replace("insecureHosts: []", &format!("insecureHosts: [\"{host}\"]"))
-        .replace("partial: audit", "partial: enforce")
-        .replace(
-            "mirrors: {}",
-            &format!("mirrors: {}", json!({ "registry.test": [host] })),
-        );
-    ensure!(
-        changed.contains("registry.test"),
-        "deploy/config.yaml has changed"
-    );
-    Ok(fs::write(folder.join("config.yaml"), changed)?)
+    let insecure = format!("insecureHosts: [\"{host}\"]");
+    let mirrors = format!("mirrors: {}", json!({ "registry.test": [host] }));
+    let config = plane.config(&[
+        ("insecureHosts: []", &insecure),
+        ("partial: audit", "partial: enforce"),
+        ("mirrors: {}", &mirrors),
+    ])?;
+    Ok(fs::write(folder.join("config.yaml"), config)?)
 }
 
 fn start_webhook(folder: &Path, certificates: &CertificateFiles, port: u16) -> Result<Webhook> {
@@ -257,8 +237,4 @@ fn tail(text: &str) -> String {
 
 fn program() -> PathBuf {
     PathBuf::from(env!("CARGO_BIN_EXE_armorgate"))
-}
-
-fn repository(path: &str) -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join(path)
 }

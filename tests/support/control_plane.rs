@@ -8,6 +8,7 @@ use std::{
 };
 
 use anyhow::{Context as _, Result, ensure};
+use base64::{Engine as _, engine::general_purpose::STANDARD};
 
 use super::{Process, free_port, from_setup};
 
@@ -275,6 +276,45 @@ impl ControlPlane {
         Ok(())
     }
 
+    /// What `kubectl apply -k deploy/` applies, with a webhook on a port of loopback that has a certificate of this CA.
+    pub(crate) fn manifests(&self, port: u16, authority: &str) -> Result<String> {
+        let deploy = Path::new(env!("CARGO_MANIFEST_DIR")).join("deploy");
+        let mut manifests = self.must(&["kustomize", &deploy.display().to_string()])?;
+        let bundle = format!("caBundle: {}", STANDARD.encode(authority));
+        let mut changes = vec![("caBundle: Cg==".to_owned(), bundle)];
+        for path in ["validate", "mutate"] {
+            let service = format!(
+                "    service:\n      name: armorgate\n      namespace: armorgate\n      path: /{path}\n"
+            );
+            let address = format!("    url: https://127.0.0.1:{port}/{path}\n");
+            changes.push((service, address));
+        }
+        for (what, by) in changes {
+            ensure!(manifests.contains(&what), "deploy/webhook.yaml has changed");
+            manifests = manifests.replace(&what, &by);
+        }
+        Ok(manifests)
+    }
+
+    /// The configuration as it is deployed, but for these changes.
+    pub(crate) fn config(&self, changes: &[(&str, &str)]) -> Result<String> {
+        let data = "jsonpath={.data.config\\.yaml}";
+        let mut config = self.must(&[
+            "-n",
+            "armorgate",
+            "get",
+            "configmap",
+            "armorgate",
+            "-o",
+            data,
+        ])?;
+        for (what, by) in changes {
+            ensure!(config.contains(what), "deploy/config.yaml has changed");
+            config = config.replace(what, by);
+        }
+        Ok(config)
+    }
+
     /// The audit log so far: a JSON object per line.
     pub(crate) fn audit_log(&self) -> Result<Vec<serde_json::Value>> {
         let text = fs::read_to_string(self.folder.join("audit.log"))?;
@@ -303,13 +343,15 @@ admin,admin,1,system:masters
 kubelet,system:node:localhost,2,system:nodes
 ";
 
-/// Who did what to pods and workloads, with the annotations of admission; and what agents say that they have loaded.
+/// Who did what to pods and workloads, with the annotations of admission; what agents say that they have loaded, and which profiles
+/// are watched.
 const AUDIT_POLICY: &str = r#"{
   "apiVersion": "audit.k8s.io/v1",
   "kind": "Policy",
   "omitStages": ["RequestReceived"],
   "rules": [
     { "level": "Request", "verbs": ["patch"], "resources": [{ "group": "armorgate.dev", "resources": ["nodeprofiles/status"] }] },
+    { "level": "Metadata", "verbs": ["watch"], "resources": [{ "group": "armorgate.dev", "resources": ["apparmorprofiles"] }] },
     { "level": "Metadata", "verbs": ["create", "update", "patch"] },
     { "level": "None" }
   ]

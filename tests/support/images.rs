@@ -30,6 +30,16 @@ pub(crate) const MANIFEST: &str = "application/vnd.oci.image.manifest.v1+json";
 pub(crate) const CONFIG: &str = "application/vnd.oci.image.config.v1+json";
 pub(crate) const LAYER: &str = "application/vnd.oci.image.layer.v1.tar";
 
+/// The headers of a static program for x86-64: all that is read of one.
+pub(crate) const PROGRAM: &str = concat!(
+    "\x7fELF\x02\x01\x01\0\0\0\0\0\0\0\0\0\x02\0\x3e\0\x01\0\0\0",
+    "\0\0\0\0\0\0\0\0\x40\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0",
+    "\0\0\0\0\x40\0\x38\0\x01\0\x40\0\0\0\0\0",
+    // One part, to be loaded.
+    "\x01\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0",
+    "\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0",
+);
+
 /// A tar of executable files, each with its text.
 pub(crate) fn tar(files: &[(&str, &str)]) -> Result<Vec<u8>> {
     let mut tar = Builder::new(Vec::new());

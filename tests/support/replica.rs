@@ -17,19 +17,10 @@ use armorgate::{
 use serde_json::{Value, json};
 
 use crate::{
-    images::{Store, digest, tar},
+    images::{PROGRAM, Store, digest, tar},
     registry::{Access, Registry},
     support::{Process, control_plane::ControlPlane, get, listening},
 };
-
-/// The headers of a static program for x86-64: all that is read of one.
-const PROGRAM: &str = concat!(
-    "\x7fELF\x02\x01\x01\0\0\0\0\0\0\0\0\0\x02\0\x3e\0\x01\0\0\0",
-    "\0\0\0\0\0\0\0\0\x40\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0",
-    "\0\0\0\0\x40\0\x38\0\x01\0\x40\0\0\0\0\0",
-    "\x01\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0",
-    "\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0",
-);
 
 /// A registry with one image, and what a controller needs to read it.
 pub(crate) struct Shop {
