@@ -1,19 +1,25 @@
 //! The texts of some `AppArmorProfile` objects, each from a watch of that one object: what comes over the wire grows with what
 //! is followed, and not with what there is.
+//!
+//! The text of a generated profile is not watched once it is there: its object's schema lets nobody change it. Each watch
+//! is a connection, and of a hundred new pods on a node most name such profiles.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
     sync::{Arc, Mutex, MutexGuard, PoisonError},
+    time::Duration,
 };
 
 use futures_util::{StreamExt as _, pin_mut};
 use kube::{
     Api, Client,
+    api::GetParams,
     runtime::{WatchStreamExt as _, watcher},
 };
 use tokio::{
     sync::Notify,
     task::{AbortHandle, JoinSet},
+    time::sleep,
 };
 
 use super::objects::AppArmorProfile;
@@ -69,12 +75,12 @@ impl Texts {
         self.shared.texts().retain(|name, _| names.contains(name));
         for name in names {
             if !self.followed.contains_key(name) {
-                let watch = watch(
+                let follow = follow(
                     self.client.clone(),
                     Arc::clone(name),
                     Arc::clone(&self.shared),
                 );
-                let task = self.tasks.spawn(watch);
+                let task = self.tasks.spawn(follow);
                 self.followed.insert(Arc::clone(name), task);
             }
         }
@@ -108,23 +114,57 @@ impl Shared {
     }
 }
 
-async fn watch(client: Client, name: Arc<str>, shared: Arc<Shared>) {
+/// After how long it is looked whether an object whose text cannot be changed has been deleted, and made anew.
+const LOOK: Duration = Duration::from_mins(10);
+
+async fn follow(client: Client, name: Arc<str>, shared: Arc<Shared>) {
+    let api = Api::<AppArmorProfile>::all(client);
+    loop {
+        // From the API server's memory: what is newer than that, the watch brings.
+        match api.get_with(&name, &GetParams::any()).await {
+            Ok(object) if is_final(&object) => shared.set(&name, text_of(object)),
+            // Also when there is none, or none can be had: it is waited for.
+            Ok(_) | Err(_) => watch(&api, &name, &shared).await,
+        }
+        sleep(LOOK).await;
+    }
+}
+
+/// Tells the object's texts, until one is final.
+async fn watch(api: &Api<AppArmorProfile>, name: &Arc<str>, shared: &Shared) {
     let config = watcher::Config::default().fields(&format!("metadata.name={name}"));
-    let stream = watcher(Api::<AppArmorProfile>::all(client), config).default_backoff();
+    let stream = watcher(api.clone(), config).default_backoff();
     pin_mut!(stream);
-    let mut listed = ObjectText::NoObject;
+    let mut listed = None;
     while let Some(event) = stream.next().await {
-        match event {
-            Ok(watcher::Event::Apply(object)) => shared.set(&name, text_of(object)),
-            Ok(watcher::Event::Delete(_)) => shared.set(&name, ObjectText::NoObject),
-            Ok(watcher::Event::Init) => listed = ObjectText::NoObject,
-            Ok(watcher::Event::InitApply(object)) => listed = text_of(object),
-            Ok(watcher::Event::InitDone) => shared.set(&name, listed.clone()),
+        let object = match event {
+            Ok(watcher::Event::Apply(object)) => Some(object),
+            Ok(watcher::Event::Delete(_)) => None,
+            Ok(watcher::Event::InitDone) => listed.take(),
+            Ok(watcher::Event::Init) => {
+                listed = None;
+                continue;
+            }
+            Ok(watcher::Event::InitApply(object)) => {
+                listed = Some(object);
+                continue;
+            }
             Err(error) => {
                 tracing::warn!(%error, profile = %name, "cannot watch a profile, trying again");
+                continue;
             }
+        };
+        let is_over = object.as_ref().is_some_and(is_final);
+        shared.set(name, object.map_or(ObjectText::NoObject, text_of));
+        if is_over {
+            return;
         }
     }
+}
+
+/// Whether its text stays for as long as the object does: the definition's rule of generated profiles.
+fn is_final(object: &AppArmorProfile) -> bool {
+    object.spec.source.is_some() && object.spec.text.is_some()
 }
 
 fn text_of(object: AppArmorProfile) -> ObjectText {

@@ -144,6 +144,28 @@ pub(crate) fn hears(cluster: &Cluster) -> Result<()> {
         within("that no pod is left", last).await??;
         texts.follow(&BTreeSet::new());
         ensure!(texts.text(name) == ObjectText::NotYet, "it is not followed any more");
+
+        // A text that nobody can change is read, and not watched.
+        let generated = "agent-generated";
+        let mut object = profile("profile agent-generated { }");
+        object["metadata"]["name"] = generated.into();
+        object["spec"]["source"] = json!({ "image": "x", "digest": "sha256:0", "argv": [], "stage": "enforce" });
+        cluster.plane.must_apply(&object.to_string())?;
+        texts.follow(&BTreeSet::from([generated.into()]));
+        let known = async {
+            while !matches!(texts.text(generated), ObjectText::Known(_)) {
+                texts.changed().await;
+            }
+        };
+        within("a generated profile's text", known).await?;
+        let watches = |name: &str| -> Result<usize> {
+            let log = cluster.plane.audit_log()?;
+            let watches = log.iter().filter(|entry| entry["verb"] == "watch");
+            let places = watches.filter_map(|entry| entry["requestURI"].as_str());
+            let selected = format!("metadata.name%3D{name}");
+            Ok(places.filter(|place| place.split('&').any(|part| part.ends_with(&selected))).count())
+        };
+        ensure!(watches(name)? > 0 && watches(generated)? == 0, "it is watched");
         watching.abort();
         anyhow::Ok(())
     })
