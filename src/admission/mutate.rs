@@ -5,23 +5,26 @@
 
 use std::{
     collections::{BTreeSet, HashMap},
-    sync::Arc,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
     time::Duration,
 };
 
 use arc_swap::ArcSwap;
 use futures_util::future::join_all;
-use tokio::time::{Instant, timeout_at};
+use tokio::time::{Instant, sleep, timeout_at};
 
 use super::{
     gate::{Gate, NamespaceModes},
-    plan::{self, Placed, Terms},
+    plan::{self, Place, Placed, Terms},
     resolver::Resolver,
     response::Answer,
     review::{BadReview, Operation, ReviewRequest},
 };
 use crate::{
-    cluster::{Client, ClusterError, Label, PullSecrets, WHITELIST_LABEL},
+    cluster::{Client, ClusterError, Label, PullSecrets, WHITELIST_LABEL, has_profile_fields},
     image::{
         ImageDigest,
         registry::{CredentialSource, RegistryOptions},
@@ -46,6 +49,8 @@ pub struct Mutator {
     pub resolver: ArcSwap<Resolver>,
     /// Where pull secrets are read, by a policy that has it so.
     client: Option<Client>,
+    /// Whether the API server is from before pods had a field for the profile.
+    is_legacy: AtomicBool,
 }
 
 impl Mutator {
@@ -55,15 +60,41 @@ impl Mutator {
         Self {
             gate,
             client,
+            is_legacy: AtomicBool::new(false),
             resolver: ArcSwap::from_pointee(Resolver::new(registries)),
         }
     }
 }
 
+/// How long to wait before the API server is asked again which one it is.
+const ASK_AGAIN: Duration = Duration::from_secs(5);
+
 /// The digests of a pod's images, or why there are none.
 type Digests<'p> = HashMap<&'p str, Result<ImageDigest, Arc<str>>>;
 
 impl Mutator {
+    /// Finds out how profiles are written for this API server. Until that is known it is taken for one of today's.
+    pub async fn ask_for_version(self: Arc<Self>) {
+        let Some(client) = &self.client else { return };
+        loop {
+            match has_profile_fields(client).await {
+                Ok(has_fields) => {
+                    if !has_fields {
+                        tracing::info!(
+                            "before Kubernetes 1.30: profiles are written as annotations"
+                        );
+                    }
+                    self.is_legacy.store(!has_fields, Ordering::Relaxed);
+                    return;
+                }
+                Err(error) => {
+                    tracing::warn!(%error, "cannot tell the API server's version, trying again");
+                }
+            }
+            sleep(ASK_AGAIN).await;
+        }
+    }
+
     /// The namespace of a review, where the pod's namespace is still to be seen.
     pub(super) fn unseen_namespace<'r>(&self, request: &'r ReviewRequest<'_>) -> Option<&'r str> {
         let NamespaceModes::Watched(namespaces) = &self.gate.namespaces else {
@@ -73,7 +104,7 @@ impl Mutator {
         (!namespaces.knows(namespace)).then_some(namespace)
     }
 
-    /// Answers a review, which was read without its object.
+    /// Answers a review that was read for its template.
     pub(super) async fn answer(
         &self,
         mut request: ReviewRequest<'_>,
@@ -83,9 +114,9 @@ impl Mutator {
         let is_new_pod = operation == Operation::Create
             && request.kind() == Some(Kind::Pod)
             && request.sub_resource().is_empty();
-        let Some(object) = request.take_raw_object().filter(|_| is_new_pod) else {
+        if !is_new_pod {
             return Ok(draft.finish());
-        };
+        }
         let policy = self.gate.policy.load_full();
         let exemption =
             policy
@@ -102,7 +133,7 @@ impl Mutator {
             return Ok(draft.finish());
         }
         // An object of another shape is for the API server's validation, and for the gate.
-        if let Ok(pod) = serde_json::from_str(object) {
+        if let Some(pod) = request.take_template() {
             let namespace = request.namespace();
             self.review((&*policy, mode), namespace, &pod, &mut draft)
                 .await;
@@ -175,7 +206,12 @@ impl Mutator {
             draft.warn(&format!("would run under generated profiles: {list}"));
             return;
         }
-        let patch = plan::patch(pod, &placed, &policy.whitelist);
+        let place = if self.is_legacy.load(Ordering::Relaxed) {
+            Place::Annotation
+        } else {
+            Place::Field
+        };
+        let patch = plan::patch(pod, &placed, &policy.whitelist, place);
         if !patch.is_empty() {
             draft.labels.verdict = "mutated";
             // Strings, lists and numbers can always be written.
@@ -224,7 +260,7 @@ impl Mutator {
 
     /// The names of generated profiles that are a pod's own, for a pod that names any.
     pub(super) async fn generated_names(&self, body: &[u8]) -> Option<GeneratedNames> {
-        let mut request = ReviewRequest::parse_envelope(body).ok()?;
+        let mut request = ReviewRequest::parse_template(body).ok()?;
         if request.kind() != Some(Kind::Pod) {
             return None;
         }
@@ -234,7 +270,7 @@ impl Mutator {
             request.namespace(),
             &mut Draft::new(&request, Operation::Create),
         );
-        let pod: PodTemplate<'_> = serde_json::from_str(request.take_raw_object()?).ok()?;
+        let pod = request.take_template()?;
         let nodes = self.gate.nodes.defaults().ok();
         let baseline = policy.generation_baseline(nodes.as_deref())?;
         let asking: Vec<&PodContainer<'_>> = pod

@@ -1,6 +1,6 @@
 //! What is changed in a pod whose containers get generated profiles. Pure: digests come from outside.
 
-use std::fmt::Write as _;
+use std::{collections::BTreeMap, fmt::Write as _};
 
 use serde::Serialize;
 use serde_json::{Value, json};
@@ -71,57 +71,94 @@ impl Operation {
     }
 }
 
+/// Where a container's profile is written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Place {
+    /// The legacy annotation: before Kubernetes 1.30 there is nothing else.
+    Annotation,
+    /// `securityContext.appArmorProfile`
+    Field,
+}
+
 /// The patch that gives containers their profiles: nothing where they have them.
 pub(super) fn patch(
     pod: &PodTemplate<'_>,
     placed: &[(Placed<'_>, String)],
     rules: &WhitelistRules,
+    place: Place,
 ) -> Vec<Operation> {
     let mut operations = Vec::new();
+    let mut annotations = BTreeMap::new();
     let mut digests = recorded(pod);
     let before = digests.clone();
     for (at, name) in placed {
         let container = at.container;
-        let holder = format!("/spec/{}/{}", at.list.field(), at.index);
-        let field = container.profile();
-        let has_it = field
-            .is_some_and(|field| matches!(of_field(field), Asked::Localhost(old) if old == name));
-        if !has_it {
-            let profile = json!({ "type": "Localhost", "localhostProfile": name });
-            operations.push(if container.has_security_context() {
-                Operation::add(format!("{holder}/securityContext/appArmorProfile"), profile)
-            } else {
-                let context = json!({ "appArmorProfile": profile });
-                Operation::add(format!("{holder}/securityContext"), context)
-            });
-            let annotation = format!("{ANNOTATION_PREFIX}{}", container.name());
-            if pod.annotation(&annotation).is_some() {
-                // The API server refuses a field and an annotation that differ.
-                operations.push(Operation {
-                    op: "remove",
-                    path: format!("/metadata/annotations/{}", escaped(&annotation)),
-                    value: None,
-                });
+        let annotation = format!("{ANNOTATION_PREFIX}{}", container.name());
+        match place {
+            Place::Annotation => {
+                let value = format!("localhost/{name}");
+                if pod.annotation(&annotation) != Some(&value) {
+                    annotations.insert(annotation, value);
+                }
             }
+            Place::Field => set_field(pod, (at, name), &annotation, &mut operations),
         }
         let digest = at.digest.to_string();
         if rules.pin_images && !container.image().contains('@') {
             let pinned = format!("{}@{digest}", container.image());
-            operations.push(Operation::add(format!("{holder}/image"), pinned.into()));
+            operations.push(Operation::add(
+                format!("{}/image", holder(at)),
+                pinned.into(),
+            ));
         }
         digests.insert(container.name().to_owned(), digest);
     }
     if digests != before {
-        let text = json!(digests).to_string();
-        operations.push(if pod.has_annotations() {
-            let path = format!("/metadata/annotations/{}", escaped(IMAGES_ANNOTATION));
-            Operation::add(path, text.into())
-        } else {
-            let annotations = json!({ IMAGES_ANNOTATION: text });
-            Operation::add("/metadata/annotations".to_owned(), annotations)
-        });
+        annotations.insert(IMAGES_ANNOTATION.to_owned(), json!(digests).to_string());
+    }
+    if pod.has_annotations() {
+        operations.extend(annotations.into_iter().map(|(key, value)| {
+            let path = format!("/metadata/annotations/{}", escaped(&key));
+            Operation::add(path, value.into())
+        }));
+    } else if !annotations.is_empty() {
+        let path = "/metadata/annotations".to_owned();
+        operations.push(Operation::add(path, json!(annotations)));
     }
     operations
+}
+
+fn set_field(
+    pod: &PodTemplate<'_>,
+    (at, name): (&Placed<'_>, &str),
+    annotation: &str,
+    operations: &mut Vec<Operation>,
+) {
+    let container = at.container;
+    let field = container.profile();
+    if field.is_some_and(|field| matches!(of_field(field), Asked::Localhost(old) if old == name)) {
+        return;
+    }
+    let context = format!("{}/securityContext", holder(at));
+    let profile = json!({ "type": "Localhost", "localhostProfile": name });
+    operations.push(if container.has_security_context() {
+        Operation::add(format!("{context}/appArmorProfile"), profile)
+    } else {
+        Operation::add(context, json!({ "appArmorProfile": profile }))
+    });
+    if pod.annotation(annotation).is_some() {
+        // The API server refuses a field and an annotation that differ.
+        operations.push(Operation {
+            op: "remove",
+            path: format!("/metadata/annotations/{}", escaped(annotation)),
+            value: None,
+        });
+    }
+}
+
+/// The path of a container.
+fn holder(at: &Placed<'_>) -> String {
+    format!("/spec/{}/{}", at.list.field(), at.index)
 }
 
 /// A name as a token of a JSON pointer (RFC 6901).
@@ -146,10 +183,14 @@ pub(super) fn listed(placed: &[(Placed<'_>, String)]) -> String {
 mod tests {
     use serde_json::{Value, json};
 
-    use super::{Placed, patch};
+    use super::{Place, Placed, patch};
     use crate::{image::ImageDigest, verdict::WhitelistRules, whitelist::PodTemplate};
 
     fn patched(pod: &Value, rules: &WhitelistRules) -> Value {
+        patched_at(pod, rules, Place::Field)
+    }
+
+    fn patched_at(pod: &Value, rules: &WhitelistRules, place: Place) -> Value {
         let text = pod.to_string();
         let pod: PodTemplate<'_> = serde_json::from_str(&text).unwrap();
         let placed = pod.containers().map(|(list, index, container)| {
@@ -162,7 +203,7 @@ mod tests {
             (at, "armorgate.x.0".to_owned())
         });
         let placed: Vec<_> = placed.collect();
-        serde_json::to_value(patch(&pod, &placed, rules)).unwrap()
+        serde_json::to_value(patch(&pod, &placed, rules, place)).unwrap()
     }
 
     #[test]
@@ -201,5 +242,30 @@ mod tests {
             }] },
         });
         assert_eq!(patched(&done, &pinning), json!([]));
+    }
+
+    #[test]
+    fn before_there_were_fields_the_annotation_has_the_profile() {
+        let images = json!({ "c": ImageDigest::of(b"image").to_string() }).to_string();
+        let rules = WhitelistRules::default();
+        let key = "container.apparmor.security.beta.kubernetes.io/c";
+        let spec = json!({ "containers": [{ "name": "c", "image": "i" }] });
+        let annotations = json!({ key: "localhost/armorgate.x.0", "armorgate.dev/images": images });
+        assert_eq!(
+            patched_at(&json!({ "spec": spec }), &rules, Place::Annotation),
+            json!([{ "op": "add", "path": "/metadata/annotations", "value": annotations }])
+        );
+        let annotated =
+            json!({ "metadata": { "annotations": { key: "runtime/default" } }, "spec": spec });
+        assert_eq!(
+            patched_at(&annotated, &rules, Place::Annotation),
+            json!([
+                { "op": "add", "path": "/metadata/annotations/armorgate.dev~1images", "value": images },
+                { "op": "add", "path": "/metadata/annotations/container.apparmor.security.beta.kubernetes.io~1c",
+                    "value": "localhost/armorgate.x.0" },
+            ])
+        );
+        let done = json!({ "metadata": { "annotations": annotations }, "spec": spec });
+        assert_eq!(patched_at(&done, &rules, Place::Annotation), json!([]));
     }
 }

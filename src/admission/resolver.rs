@@ -73,6 +73,9 @@ impl Resolver {
             image: image.into(),
             credentials: fingerprint(credentials),
         };
+        if let Some(found) = self.known.get(&asked).await {
+            return found;
+        }
         let (options, credentials) = (Arc::clone(&self.options), credentials.to_vec());
         let found = self.known.get_with(asked, async move {
             let options = Options {

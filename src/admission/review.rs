@@ -8,7 +8,10 @@ use serde::{
 };
 use serde_json::value::RawValue;
 
-use crate::verdict::{JsonObject, Kind, Malformed, Text, Workload, bounded_list};
+use crate::{
+    verdict::{JsonObject, Kind, Malformed, Text, Workload, bounded_list},
+    whitelist::PodTemplate,
+};
 
 /// Why a body is no admission review. The caller's fault: HTTP 400, with this as the reason.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -78,10 +81,6 @@ pub struct ReviewRequest<'a> {
 
 /// The object of a request.
 #[derive(Debug, Default)]
-#[expect(
-    clippy::large_enum_variant,
-    reason = "there is one per request, and the large one is the usual one"
-)]
 enum Object<'a> {
     #[default]
     Absent,
@@ -89,6 +88,8 @@ enum Object<'a> {
     Raw(&'a RawValue),
     /// Read on the way: the API server writes the kind before the object.
     Read(Workload<'a>),
+    /// The same of a pod, with what shapes its lists.
+    Template(PodTemplate<'a>),
 }
 
 #[derive(Debug, Default, Deserialize)]
@@ -110,8 +111,17 @@ struct UserInfo<'a> {
 impl<'a> ReviewRequest<'a> {
     /// Reads a body.
     pub fn parse(body: &'a [u8]) -> Result<Self, BadReview> {
+        Self::parse_as(body, Objects::Workload)
+    }
+
+    /// Reads a body, and of a pod in it what shapes its lists.
+    pub(super) fn parse_template(body: &'a [u8]) -> Result<Self, BadReview> {
+        Self::parse_as(body, Objects::Template)
+    }
+
+    fn parse_as(body: &'a [u8], objects: Objects) -> Result<Self, BadReview> {
         let text = utf8(body)?;
-        let review = match read(text, Objects::Read) {
+        let review = match read(text, objects) {
             Ok(review) => review,
             // The object may be at fault, which its verdict tells: read again, leaving the object as it is.
             Err(_) => {
@@ -135,17 +145,19 @@ impl<'a> ReviewRequest<'a> {
         Ok(request)
     }
 
-    /// Reads a body, and leaves the object in it as it is.
-    pub(super) fn parse_envelope(body: &'a [u8]) -> Result<Self, BadReview> {
-        Self::checked(
-            read(utf8(body)?, Objects::Leave).map_err(|error| BadReview::Json(one_line(&error)))?,
-        )
-    }
-
-    /// The JSON text of the object, of a request that was read without it.
+    /// The JSON text of the object, where it was not read.
     pub(super) fn take_raw_object(&mut self) -> Option<&'a str> {
         match std::mem::take(&mut self.object) {
             Object::Raw(json) => Some(json.get()),
+            Object::Absent | Object::Read(_) | Object::Template(_) => None,
+        }
+    }
+
+    /// The pod; none where there is none, or something of another shape.
+    pub(super) fn take_template(&mut self) -> Option<PodTemplate<'a>> {
+        match std::mem::take(&mut self.object) {
+            Object::Template(pod) => Some(pod),
+            Object::Raw(json) => serde_json::from_str(json.get()).ok(),
             Object::Absent | Object::Read(_) => None,
         }
     }
@@ -181,7 +193,7 @@ impl<'a> ReviewRequest<'a> {
             Object::Raw(json) => Workload::parse(kind, json.get()),
             Object::Read(workload) if workload.kind == kind => Ok(workload),
             // A second `kind` after the object is nothing that the API server writes.
-            Object::Absent | Object::Read(_) => Err(Malformed::absent()),
+            Object::Absent | Object::Read(_) | Object::Template(_) => Err(Malformed::absent()),
         }
     }
 
@@ -227,7 +239,8 @@ fn utf8(body: &[u8]) -> Result<&str, BadReview> {
 #[derive(Clone, Copy)]
 enum Objects {
     Leave,
-    Read,
+    Template,
+    Workload,
 }
 
 fn read(text: &str, objects: Objects) -> serde_json::Result<Review<'_>> {
@@ -310,7 +323,10 @@ impl<'de> Visitor<'de> for RequestSeed {
                 "dryRun" => request.dry_run = map.next_value()?,
                 "object" => {
                     request.object = match (self.0, request.kind()) {
-                        (Objects::Read, Some(kind)) => Object::Read(map.next_value_seed(kind)?),
+                        (Objects::Workload, Some(kind)) => Object::Read(map.next_value_seed(kind)?),
+                        (Objects::Template, Some(Kind::Pod)) => map
+                            .next_value::<Option<PodTemplate<'_>>>()?
+                            .map_or(Object::Absent, Object::Template),
                         _ => map
                             .next_value::<Option<&RawValue>>()?
                             .map_or(Object::Absent, Object::Raw),

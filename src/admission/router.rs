@@ -208,7 +208,7 @@ impl Webhook {
     /// A defect must not take down the connection here either.
     async fn mutate(&self, body: &[u8]) -> Result<(Vec<u8>, RequestLabels), Refusal> {
         let answer = async {
-            let request = ReviewRequest::parse_envelope(body)?;
+            let request = ReviewRequest::parse_template(body)?;
             if let Some(namespace) = self.mutator.unseen_namespace(&request) {
                 self.wait_for(namespace).await;
             }

@@ -12,6 +12,7 @@ mod profiles;
 mod pull_secrets;
 mod templates;
 mod texts;
+mod version;
 mod watches;
 
 use kube::Config;
@@ -28,6 +29,7 @@ pub use profiles::{ProfileObjects, Written};
 pub use pull_secrets::PullSecrets;
 pub use templates::{pod_template, profiles_of_pods};
 pub use texts::{ObjectText, Texts};
+pub use version::has_profile_fields;
 pub use watches::{Happening, ObjectKey, ObjectSeen, ProfileSeen, WATCHED_KINDS, watch_all};
 
 /// The namespace label that sets the gate's mode.
