@@ -127,6 +127,12 @@ mod tests {
             let rules = Policy::default().whitelist;
             let name =
                 ProfileRequest::of(&template, container, digest, &rules, (BASELINE, stage)).name();
+            // A node of another patch version asks for the same, one with another template does not.
+            for (baseline, is_same) in [("containerd@2.4.1", true), ("containerd@2.2.1", false)] {
+                let terms = (baseline.parse().unwrap(), stage);
+                let other = ProfileRequest::of(&template, container, digest, &rules, terms);
+                assert_eq!(other.name() == name, is_same, "{baseline}");
+            }
             let needs = needs(&pod(&name, &digest.to_string()));
             assert_eq!(needs[0].name, name);
             assert_eq!(needs[0].secrets.names, ["p"]);

@@ -87,6 +87,7 @@ impl NodeDefaults {
 #[cfg(test)]
 mod tests {
     use super::{NodeDefaults, NodeRuntime};
+    use crate::verdict::{Baselines, Policy};
 
     fn defaults(nodes: &[(&str, &str)]) -> NodeDefaults {
         let runtimes = nodes
@@ -120,6 +121,28 @@ mod tests {
         let own = NodeRuntime::Known("containerd@2.1.3".parse().unwrap());
         assert_eq!(defaults.of_node("c"), Some((&"c".into(), &own)));
         assert_eq!(defaults.of_node("e"), None);
+    }
+
+    #[test]
+    fn profiles_begin_with_the_oldest_default_whatever_nodes_come() {
+        let policy = Policy {
+            baselines: Baselines::Nodes,
+            ..Policy::default()
+        };
+        let first = |nodes: &[(&str, &str)]| {
+            let baseline = policy.generation_baseline(Some(&defaults(nodes)));
+            baseline.map(|baseline| baseline.to_string())
+        };
+        let (old, new) = ("containerd://1.7.24", "containerd://2.3.0");
+        for nodes in [
+            &[("a", old), ("b", new)][..],
+            &[("a", new), ("b", old)],
+            &[("a", "containerd://2.2.1"), ("b", old), ("c", new)],
+        ] {
+            assert_eq!(first(nodes).as_deref(), Some("containerd@1.7.16"));
+        }
+        assert_eq!(first(&[("a", new)]).as_deref(), Some("containerd@2.3.0"));
+        assert_eq!(first(&[("a", "other://1")]), None);
     }
 
     #[test]

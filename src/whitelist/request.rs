@@ -104,7 +104,8 @@ impl ProfileRequest {
             digest,
             workload,
             terms: Terms {
-                baseline,
+                // Nodes of other versions with the same template must not change the names.
+                baseline: baseline.first_alike(),
                 stage,
                 partial_stage: match rules.partial {
                     PartialRule::Audit => Stage::Audit,

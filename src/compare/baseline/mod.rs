@@ -13,7 +13,7 @@ mod runtime;
 mod template;
 mod version;
 
-use std::{fmt, str::FromStr};
+use std::{cmp::Ordering, fmt, str::FromStr};
 
 use serde::Deserialize;
 
@@ -63,6 +63,30 @@ impl Baseline {
             version: Some(version.parse().ok()?),
             ..Self::newest(runtime)
         })
+    }
+
+    /// The first release with the same template: what stands for all that have it. One of before all known changes stands for
+    /// itself.
+    #[must_use]
+    pub fn first_alike(self) -> Self {
+        let rules = self.runtime.rules(self.version);
+        let mut eras = self.runtime.eras();
+        let since = eras
+            .find(|era| era.rules == rules)
+            .and_then(|era| era.since);
+        Self {
+            version: since.or(self.version),
+            ..self
+        }
+    }
+
+    /// An order in which older releases of a runtime come first.
+    pub(crate) fn by_age(&self, other: &Self) -> Ordering {
+        let key = |baseline: &Self| {
+            let age = baseline.version.map_or(Version::NEWEST, Version::key);
+            (baseline.runtime, age, baseline.bare)
+        };
+        key(self).cmp(&key(other))
     }
 
     /// The template that this version generates the profile from.

@@ -296,6 +296,21 @@ fn a_node_tells_its_baseline() {
 }
 
 #[test]
+fn one_release_stands_for_all_with_its_template() {
+    for (baseline, first) in [
+        ("containerd@1.7.24", "containerd@1.7.16"),
+        ("containerd@2.0.3", "containerd@1.7.16"),
+        ("containerd@2.4.1", "containerd@2.3.0"),
+        ("containerd", "containerd@2.3.0"),
+        ("containerd@1.4.13:bare", "containerd@1.4.13:bare"),
+    ] {
+        let baseline: Baseline = baseline.parse().unwrap();
+        assert_eq!(baseline.first_alike().to_string(), first);
+        assert_eq!(baseline.first_alike().template(), baseline.template());
+    }
+}
+
+#[test]
 fn a_baseline_is_read_from_one_string() {
     let read: Vec<Baseline> = serde_json::from_str(r#"["crio", "docker@29:bare"]"#).unwrap();
     assert_eq!(read[0], Baseline::newest(Runtime::Crio));
