@@ -10,7 +10,8 @@ use serde_json::{Value, json};
 use super::{
     ClusterError,
     objects::{
-        AppArmorProfile, AppArmorProfileSpec, AppArmorProfileStatus, FIELD_MANAGER, ProfileSource,
+        AppArmorProfile, AppArmorProfileSpec, AppArmorProfileStatus, FIELD_MANAGER,
+        LIST_ANNOTATION, ProfileSource,
     },
 };
 
@@ -70,14 +71,18 @@ impl ProfileObjects {
         }
     }
 
-    /// Gives an object its text.
+    /// Gives an object its text, and says how much of its list is known: whoever finds the text finds that as well.
     pub async fn write_text(
         &self,
         object: &AppArmorProfile,
         text: &str,
+        list: &str,
     ) -> Result<Written<AppArmorProfile>, ClusterError> {
         let patch = json!({
-            "metadata": { "resourceVersion": object.resource_version() },
+            "metadata": {
+                "resourceVersion": object.resource_version(),
+                "annotations": { LIST_ANNOTATION: list },
+            },
             "spec": { "text": text },
         });
         let name = object.name_any();

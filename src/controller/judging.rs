@@ -7,7 +7,9 @@ use crate::{
         include::{Includes, Loaded, load},
         model::{Policy, conflicts, policy},
     },
-    cluster::objects::{AppArmorProfileStatus, BaselineRelation, Condition},
+    cluster::objects::{
+        AppArmorProfile, AppArmorProfileStatus, BaselineRelation, Condition, LIST_ANNOTATION,
+    },
     compare::{Baseline, Comparison, Relation, Subject, Yardstick, compare_within},
     report::{comparison::short, text::sentence},
 };
@@ -148,13 +150,10 @@ impl Judged {
         }
     }
 
-    /// The status of an object of this generation; `before` is the one that it has, and `now` is the time as RFC 3339 has it.
-    pub(crate) fn status(
-        self,
-        before: Option<&AppArmorProfileStatus>,
-        generation: i64,
-        now: String,
-    ) -> AppArmorProfileStatus {
+    /// The new status of an object; `now` is the time as RFC 3339 has it.
+    pub(crate) fn status(self, object: &AppArmorProfile, now: String) -> AppArmorProfileStatus {
+        let (before, generation) = (object.status.as_ref(), generation(object));
+        let annotations = object.metadata.annotations.as_ref();
         let worst = self
             .relations
             .iter()
@@ -163,7 +162,7 @@ impl Judged {
             observed_generation: generation,
             relation: Some(worst.map_or("unknown", |worst| &worst.relation).to_owned()),
             witness: worst.and_then(|worst| worst.witnesses.first().cloned()),
-            list: before.and_then(|before| before.list.clone()),
+            list: annotations.and_then(|annotations| annotations.get(LIST_ANNOTATION).cloned()),
             conditions: vec![self.readiness.condition(before, generation, now)],
             relations: self.relations,
         }
@@ -202,6 +201,11 @@ impl Readiness {
     }
 }
 
+/// The generation of an object's spec.
+pub(crate) fn generation(object: &AppArmorProfile) -> i64 {
+    object.metadata.generation.unwrap_or_default()
+}
+
 const READY: &str = "Ready";
 
 /// How much a relation is to be told rather than another.
@@ -222,7 +226,9 @@ mod tests {
         apparmor::include::NoIncludes,
         cluster::{
             ProfileSeen,
-            objects::{AppArmorProfile, AppArmorProfileSpec, AppArmorProfileStatus},
+            objects::{
+                AppArmorProfile, AppArmorProfileSpec, AppArmorProfileStatus, LIST_ANNOTATION,
+            },
         },
         compare::{Baseline, Runtime},
     };
@@ -231,15 +237,20 @@ mod tests {
         Yardsticks::new(&[Runtime::Containerd, Runtime::Docker].map(Baseline::newest))
     }
 
-    fn is_judged(status: &AppArmorProfileStatus, generation: i64, yardsticks: &Yardsticks) -> bool {
+    /// An object of this generation, with this status.
+    fn object(status: Option<&AppArmorProfileStatus>, generation: i64) -> AppArmorProfile {
         let spec = AppArmorProfileSpec {
             text: None,
             source: None,
         };
         let mut object = AppArmorProfile::new("web", spec);
         object.metadata.generation = Some(generation);
-        object.status = Some(status.clone());
-        ProfileSeen::of(&object).is_judged(&yardsticks.names())
+        object.status = status.cloned();
+        object
+    }
+
+    fn is_judged(status: &AppArmorProfileStatus, generation: i64, yardsticks: &Yardsticks) -> bool {
+        ProfileSeen::of(&object(Some(status), generation)).is_judged(&yardsticks.names())
     }
 
     fn judge(text: &str) -> Judged {
@@ -248,8 +259,8 @@ mod tests {
 
     #[test]
     fn a_weak_text_is_sound_and_shows_its_witness() {
-        let status =
-            judge("abi <abi/3.0>,\nprofile web { file, }").status(None, 2, "t1".to_owned());
+        let status = judge("abi <abi/3.0>,\nprofile web { file, }")
+            .status(&object(None, 2), "t1".to_owned());
         assert_eq!(status.relation.as_deref(), Some("incomparable"));
         let witness = status.witness.clone().unwrap();
         assert!(
@@ -269,14 +280,16 @@ mod tests {
         assert!(is_judged(&status, 2, &both()) && !is_judged(&status, 3, &both()));
         assert!(!is_judged(&status, 2, &containerd));
         // Still sound: the time of the change stays. Unsound: it does not.
-        let same = judge("abi <abi/3.0>,\nprofile web { /x r, }").status(
-            Some(&status),
-            3,
-            "t2".to_owned(),
-        );
+        let mut generated = object(Some(&status), 3);
+        let list = (LIST_ANNOTATION.to_owned(), "partial".to_owned());
+        generated.metadata.annotations = Some([list].into());
+        let same =
+            judge("abi <abi/3.0>,\nprofile web { /x r, }").status(&generated, "t2".to_owned());
         assert_eq!(same.relation.as_deref(), Some("stronger"));
+        assert_eq!(same.list.as_deref(), Some("partial"));
         assert_eq!(same.conditions[0].last_transition_time, "t1");
-        let broken = judge("profile web { /x{ r, }").status(Some(&status), 4, "t3".to_owned());
+        let broken =
+            judge("profile web { /x{ r, }").status(&object(Some(&status), 4), "t3".to_owned());
         assert_eq!(broken.conditions[0].last_transition_time, "t3");
         assert!(is_judged(&broken, 4, &containerd), "whatever the defaults");
         assert_eq!(

@@ -7,7 +7,7 @@ use k8s_openapi::jiff::Timestamp;
 
 use super::{
     error::WorkError,
-    judging::{Judged, Readiness, Yardsticks},
+    judging::{Judged, Readiness, Yardsticks, generation},
     lane::Ending,
     needs::{self, Need, of_container},
     state::Looked,
@@ -16,7 +16,7 @@ use crate::{
     apparmor::include::Includes,
     cluster::{
         Client, ClusterError, Events, ObjectKey, ProfileObjects, ProfileSeen, PullSecrets, Written,
-        objects::{AppArmorProfile, AppArmorProfileStatus, ProfileSource},
+        objects::{AppArmorProfileStatus, ProfileSource},
         pod_template, profiles_of_pods,
     },
     compare::Baseline,
@@ -203,22 +203,18 @@ impl Work {
             return Ok(Ending::Done);
         }
         let made = self.generate(need).await?;
-        let Written::Done(object) = self.profiles.write_text(&object, &made.text).await? else {
+        let list = made.outcome.as_str();
+        let written = self.profiles.write_text(&object, &made.text, list).await?;
+        let Written::Done(object) = written else {
             return Ok(Ending::Failed);
         };
         let judged = self.judge_text(name, made.text, yardsticks).await?;
-        let mut status = judged.status(object.status.as_ref(), generation(&object), now());
-        let list = match &made.outcome {
-            Outcome::Complete => "complete",
-            Outcome::NotWhitelistable { why } => {
-                if let (Some(condition), Some(why)) = (status.conditions.first_mut(), why.first()) {
-                    condition.message = sentence(&format!("no list is worth enforcing: {why}"));
-                }
-                "not-whitelistable"
-            }
-            Outcome::Partial => "partial",
-        };
-        status.list = Some(list.to_owned());
+        let mut status = judged.status(&object, now());
+        if let Outcome::NotWhitelistable { why } = &made.outcome
+            && let (Some(condition), Some(why)) = (status.conditions.first_mut(), why.first())
+        {
+            condition.message = sentence(&format!("no list is worth enforcing: {why}"));
+        }
         tracing::info!(
             profile = name,
             list,
@@ -300,7 +296,7 @@ impl Work {
                 return Ok(Ending::Done);
             }
             let judged = self.judge_text(name, text, yardsticks).await?;
-            let status = judged.status(object.status.as_ref(), generation(&object), now());
+            let status = judged.status(&object, now());
             match self.profiles.write_status(&object, &status).await? {
                 Written::Done(_) => Ok(Ending::Done),
                 Written::Outdated => Ok(Ending::Failed),
@@ -354,10 +350,6 @@ fn parse(image: &str) -> Result<ImageSource, WorkError> {
         source @ ImageSource::Registry(_) => Ok(source),
         _ => Err(WorkError::NotOfRegistry(sentence(image))),
     }
-}
-
-fn generation(object: &AppArmorProfile) -> i64 {
-    object.metadata.generation.unwrap_or_default()
 }
 
 fn now() -> String {

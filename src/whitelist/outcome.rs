@@ -15,3 +15,15 @@ pub(super) fn outcome(never: &[String], unknowns: &[Gap]) -> Outcome {
         Outcome::Partial
     }
 }
+
+impl Outcome {
+    /// The outcome in a word.
+    #[must_use]
+    pub fn as_str(&self) -> &'static str {
+        match self {
+            Self::Complete => "complete",
+            Self::NotWhitelistable { .. } => "not-whitelistable",
+            Self::Partial => "partial",
+        }
+    }
+}

@@ -75,7 +75,7 @@ pub struct AppArmorProfileStatus {
     /// Its relation to each baseline.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub relations: Vec<BaselineRelation>,
-    /// `complete` or `partial`, of a generated one.
+    /// `complete`, `partial` or `not-whitelistable`, of a generated one.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub list: Option<String>,
     /// `Ready`: its text is there and sound.

@@ -15,6 +15,9 @@ pub use node_profiles::{
 /// The field manager under which Armorgate writes objects.
 pub const FIELD_MANAGER: &str = "armorgate";
 
+/// The annotation of a generated profile that says how much of its list is known.
+pub const LIST_ANNOTATION: &str = "armorgate.dev/list";
+
 #[cfg(test)]
 mod tests {
     use std::{env, fs};
