@@ -14,7 +14,6 @@ use std::{
     collections::BTreeMap,
     fmt::Write as _,
     fs,
-    net::{Ipv4Addr, SocketAddr},
     path::{Path, PathBuf},
     process::{Command, ExitCode},
     time::{Duration, Instant, SystemTime},
@@ -176,19 +175,23 @@ fn waits(plane: &ControlPlane, agent: &Process) -> Result<Vec<f64>> {
         "/proc/{}/root/sys/kernel/security/seen",
         agent.id()
     ));
-    let address = SocketAddr::from((Ipv4Addr::LOCALHOST, plane.port));
     let mut waits = Vec::new();
     for name in &names {
-        let body = pod(name, Some(name)).to_string();
-        let request = format!(
-            "POST /api/v1/namespaces/default/pods HTTP/1.1\r\nHost: localhost\r\nAuthorization: Bearer admin\r\n\
-             Content-Type: application/json\r\nConnection: close\r\nContent-Length: {}\r\n\r\n{body}",
-            body.len()
-        );
         let bound = now()?;
-        let answer = support::raw_request(address, &plane.certificate(), request.as_bytes(), 20)?;
-        let answer = support::parse_answer(&answer)?;
-        ensure!(answer.status == 201, "{answer:?}");
+        let answer = Command::new("curl")
+            .args(["-sS", "-m", "20", "-w", "%{http_code}", "-o", "/dev/null"])
+            .arg("--cacert")
+            .arg(plane.certificate())
+            .args(["-H", "Authorization: Bearer admin"])
+            .args(["-H", "Content-Type: application/json"])
+            .arg("-d")
+            .arg(pod(name, Some(name)).to_string())
+            .arg(format!(
+                "https://127.0.0.1:{}/api/v1/namespaces/default/pods",
+                plane.port
+            ))
+            .output()?;
+        ensure!(answer.stdout == b"201", "{answer:?}");
         let wait = wait_until("loaded", 20, || {
             let text = fs::read_to_string(&seen).unwrap_or_default();
             let mut spent = 0;
