@@ -4,7 +4,7 @@
 //! container under the runtime's default, and says so.
 
 use std::{
-    collections::{BTreeSet, HashMap},
+    collections::{BTreeMap, BTreeSet},
     sync::{
         Arc,
         atomic::{AtomicBool, Ordering},
@@ -70,7 +70,7 @@ impl Mutator {
 const ASK_AGAIN: Duration = Duration::from_secs(5);
 
 /// The digests of a pod's images, or why there are none.
-type Digests<'p> = HashMap<&'p str, Result<ImageDigest, Arc<str>>>;
+type Digests<'p> = BTreeMap<&'p str, Result<ImageDigest, Arc<str>>>;
 
 impl Mutator {
     /// Finds out how profiles are written for this API server. Until that is known it is taken for one of today's.
@@ -214,8 +214,7 @@ impl Mutator {
         let patch = plan::patch(pod, &placed, &policy.whitelist, place);
         if !patch.is_empty() {
             draft.labels.verdict = "mutated";
-            // Strings, lists and numbers can always be written.
-            draft.answer.patch = serde_json::to_vec(&patch).ok();
+            draft.answer.patch = plan::to_json(&patch);
         }
     }
 
@@ -229,32 +228,42 @@ impl Mutator {
         let images = images.into_iter().take(MAX_IMAGES);
         let until = Instant::now() + DEADLINE;
         let late = || Arc::from(format!("no answer within {} s", DEADLINE.as_secs()));
-        let credentials = match timeout_at(until, self.credentials(secrets)).await {
-            Ok(Ok(credentials)) => credentials,
-            Ok(Err(error)) => {
-                let why: Arc<str> = format!("its pull secrets: {error}").into();
-                return images.map(|image| (image, Err(Arc::clone(&why)))).collect();
-            }
-            Err(_) => return images.map(|image| (image, Err(late()))).collect(),
+        let credentials = match secrets {
+            None => Vec::new(),
+            Some(secrets) => match timeout_at(until, self.credentials(secrets)).await {
+                Ok(Ok(credentials)) => credentials,
+                Ok(Err(error)) => {
+                    let why: Arc<str> = format!("its pull secrets: {error}").into();
+                    return images.map(|image| (image, Err(Arc::clone(&why)))).collect();
+                }
+                Err(_) => return images.map(|image| (image, Err(late()))).collect(),
+            },
         };
         let (resolver, credentials) = (self.resolver.load_full(), credentials.as_slice());
-        let asked = images.map(|image| {
+        let mut digests = Digests::new();
+        let mut asked = Vec::new();
+        for image in images {
+            if let Some(found) = resolver.known(image, credentials) {
+                digests.insert(image, found);
+                continue;
+            }
             let resolver = Arc::clone(&resolver);
-            async move {
+            asked.push(async move {
                 let found = timeout_at(until, resolver.digest(image, credentials)).await;
                 (image, found.unwrap_or_else(|_| Err(late())))
-            }
-        });
-        join_all(asked).await.into_iter().collect()
+            });
+        }
+        digests.extend(join_all(asked).await);
+        digests
     }
 
     async fn credentials(
         &self,
-        secrets: Option<PullSecrets>,
+        secrets: PullSecrets,
     ) -> Result<Vec<CredentialSource>, ClusterError> {
-        match (secrets, &self.client) {
-            (Some(secrets), Some(client)) => secrets.read(client).await,
-            _ => Ok(Vec::new()),
+        match &self.client {
+            Some(client) => secrets.read(client).await,
+            None => Ok(Vec::new()),
         }
     }
 

@@ -2,9 +2,6 @@
 
 use std::{collections::BTreeMap, fmt::Write as _};
 
-use serde::Serialize;
-use serde_json::{Value, json};
-
 use crate::{
     compare::Baseline,
     image::ImageDigest,
@@ -14,6 +11,7 @@ use crate::{
         recorded,
     },
 };
+use serde::Serialize;
 
 /// A container that gets a profile.
 pub(super) struct Placed<'p> {
@@ -47,22 +45,47 @@ impl Terms<'_> {
         digest: ImageDigest,
     ) -> String {
         let terms = (self.baseline, self.stage);
-        ProfileRequest::of(pod, container, digest, self.rules, terms).name()
+        ProfileRequest::name_of(pod, container, digest, self.rules, terms)
     }
 }
 
 /// An operation of a JSON patch (RFC 6902).
 #[derive(Debug, PartialEq, Serialize)]
-pub(super) struct Operation {
+pub(super) struct Operation<'p> {
     op: &'static str,
     path: String,
     #[serde(skip_serializing_if = "Option::is_none")]
-    value: Option<Value>,
+    value: Option<Added<'p>>,
 }
 
-impl Operation {
+/// What is added.
+#[derive(Debug, PartialEq, Serialize)]
+#[serde(untagged)]
+enum Added<'p> {
+    Annotations(BTreeMap<String, String>),
+    Context(Context<'p>),
+    Profile(Profile<'p>),
+    Text(String),
+}
+
+/// A container's `securityContext`.
+#[derive(Debug, PartialEq, Serialize)]
+#[serde(rename_all = "camelCase")]
+struct Context<'p> {
+    app_armor_profile: Profile<'p>,
+}
+
+/// `appArmorProfile`
+#[derive(Debug, PartialEq, Serialize)]
+#[serde(rename_all = "camelCase")]
+struct Profile<'p> {
+    r#type: &'static str,
+    localhost_profile: &'p str,
+}
+
+impl<'p> Operation<'p> {
     /// Adds a member, or replaces the one that is there.
-    fn add(path: String, value: Value) -> Self {
+    fn add(path: String, value: Added<'p>) -> Self {
         Self {
             op: "add",
             path,
@@ -81,58 +104,58 @@ pub(super) enum Place {
 }
 
 /// The patch that gives containers their profiles: nothing where they have them.
-pub(super) fn patch(
+pub(super) fn patch<'p>(
     pod: &PodTemplate<'_>,
-    placed: &[(Placed<'_>, String)],
+    placed: &'p [(Placed<'_>, String)],
     rules: &WhitelistRules,
     place: Place,
-) -> Vec<Operation> {
+) -> Vec<Operation<'p>> {
     let mut operations = Vec::new();
     let mut annotations = BTreeMap::new();
     let mut digests = recorded(pod);
     let before = digests.clone();
     for (at, name) in placed {
         let container = at.container;
-        let annotation = format!("{ANNOTATION_PREFIX}{}", container.name());
         match place {
             Place::Annotation => {
-                let value = format!("localhost/{name}");
+                let (annotation, value) = (annotation(container), format!("localhost/{name}"));
                 if pod.annotation(&annotation) != Some(&value) {
                     annotations.insert(annotation, value);
                 }
             }
-            Place::Field => set_field(pod, (at, name), &annotation, &mut operations),
+            Place::Field => set_field(pod, (at, name), &mut operations),
         }
         let digest = at.digest.to_string();
         if rules.pin_images && !container.image().contains('@') {
             let pinned = format!("{}@{digest}", container.image());
             operations.push(Operation::add(
                 format!("{}/image", holder(at)),
-                pinned.into(),
+                Added::Text(pinned),
             ));
         }
         digests.insert(container.name().to_owned(), digest);
     }
     if digests != before {
-        annotations.insert(IMAGES_ANNOTATION.to_owned(), json!(digests).to_string());
+        // Strings can always be written.
+        let text = serde_json::to_string(&digests).unwrap_or_default();
+        annotations.insert(IMAGES_ANNOTATION.to_owned(), text);
     }
     if pod.has_annotations() {
         operations.extend(annotations.into_iter().map(|(key, value)| {
             let path = format!("/metadata/annotations/{}", escaped(&key));
-            Operation::add(path, value.into())
+            Operation::add(path, Added::Text(value))
         }));
     } else if !annotations.is_empty() {
         let path = "/metadata/annotations".to_owned();
-        operations.push(Operation::add(path, json!(annotations)));
+        operations.push(Operation::add(path, Added::Annotations(annotations)));
     }
     operations
 }
 
-fn set_field(
+fn set_field<'p>(
     pod: &PodTemplate<'_>,
-    (at, name): (&Placed<'_>, &str),
-    annotation: &str,
-    operations: &mut Vec<Operation>,
+    (at, name): (&Placed<'_>, &'p str),
+    operations: &mut Vec<Operation<'p>>,
 ) {
     let container = at.container;
     let field = container.profile();
@@ -140,21 +163,50 @@ fn set_field(
         return;
     }
     let context = format!("{}/securityContext", holder(at));
-    let profile = json!({ "type": "Localhost", "localhostProfile": name });
+    let profile = Profile {
+        r#type: "Localhost",
+        localhost_profile: name,
+    };
     operations.push(if container.has_security_context() {
-        Operation::add(format!("{context}/appArmorProfile"), profile)
+        Operation::add(
+            format!("{context}/appArmorProfile"),
+            Added::Profile(profile),
+        )
     } else {
-        Operation::add(context, json!({ "appArmorProfile": profile }))
+        let context_with = Context {
+            app_armor_profile: profile,
+        };
+        Operation::add(context, Added::Context(context_with))
     });
-    if pod.annotation(annotation).is_some() {
+    if !pod.has_annotations() {
+        return;
+    }
+    let annotation = annotation(container);
+    if pod.annotation(&annotation).is_some() {
         // The API server refuses a field and an annotation that differ.
         operations.push(Operation {
             op: "remove",
-            path: format!("/metadata/annotations/{}", escaped(annotation)),
+            path: format!("/metadata/annotations/{}", escaped(&annotation)),
             value: None,
         });
     }
 }
+
+/// The legacy annotation of a container.
+fn annotation(container: &PodContainer<'_>) -> String {
+    format!("{ANNOTATION_PREFIX}{}", container.name())
+}
+
+/// The patch as it is sent.
+pub(super) fn to_json(patch: &[Operation<'_>]) -> Option<Vec<u8>> {
+    let mut json = Vec::with_capacity(TYPICAL * patch.len());
+    // Strings, lists and numbers can always be written.
+    serde_json::to_writer(&mut json, patch).ok()?;
+    Some(json)
+}
+
+/// Bytes of most operations.
+const TYPICAL: usize = 256;
 
 /// The path of a container.
 fn holder(at: &Placed<'_>) -> String {
@@ -168,7 +220,7 @@ fn escaped(name: &str) -> String {
 
 /// `web=armorgate.nginx.0123456789abcdef, …`
 pub(super) fn listed(placed: &[(Placed<'_>, String)]) -> String {
-    let mut list = String::new();
+    let mut list = String::with_capacity(TYPICAL * placed.len());
     for (at, name) in placed {
         if !list.is_empty() {
             list.push_str(", ");

@@ -9,10 +9,11 @@ use std::{
     time::{Duration, Instant},
 };
 
+use futures_util::FutureExt as _;
 use moka::{Expiry, future::Cache};
 
 use crate::image::{
-    self, ImageDigest, ImageSource, Options,
+    self, ImageDigest, ImageSource, Options, RegistryReference,
     registry::{CredentialSource, RegistryOptions},
 };
 
@@ -54,28 +55,25 @@ impl Resolver {
         }
     }
 
+    /// The digest of an image, as a pod names it, where nobody need be asked: most are remembered, and need no deadline then.
+    pub(super) fn known(&self, image: &str, credentials: &[CredentialSource]) -> Option<Found> {
+        if image.contains('@') {
+            return reference(image)
+                .map(|reference| reference.digest())
+                .transpose();
+        }
+        self.known.get(&asked(image, credentials)).now_or_never()?
+    }
+
     /// The digest of an image, as a pod names it. A name that holds one is asked nobody about. Ask within a deadline: it takes as
     /// long as the registry does.
-    pub async fn digest(
-        &self,
-        image: &str,
-        credentials: &[CredentialSource],
-    ) -> Result<ImageDigest, Arc<str>> {
-        let source = match image.parse() {
-            Ok(ImageSource::Registry(reference)) => match reference.digest() {
-                Some(digest) => return Ok(digest),
-                None => ImageSource::Registry(reference),
-            },
-            Ok(_) => return Err("it is no image of a registry".into()),
-            Err(error) => return Err(reason(&error.to_string())),
-        };
-        let asked = Asked {
-            image: image.into(),
-            credentials: fingerprint(credentials),
-        };
-        if let Some(found) = self.known.get(&asked).await {
-            return found;
+    pub async fn digest(&self, image: &str, credentials: &[CredentialSource]) -> Found {
+        let reference = reference(image)?;
+        if let Some(digest) = reference.digest() {
+            return Ok(digest);
         }
+        let source = ImageSource::Registry(reference);
+        let asked = asked(image, credentials);
         let (options, credentials) = (Arc::clone(&self.options), credentials.to_vec());
         let found = self.known.get_with(asked, async move {
             let options = Options {
@@ -91,6 +89,22 @@ impl Resolver {
             }
         });
         found.await
+    }
+}
+
+/// The reference of an image of a registry.
+fn reference(image: &str) -> Result<RegistryReference, Arc<str>> {
+    match image.parse() {
+        Ok(ImageSource::Registry(reference)) => Ok(reference),
+        Ok(_) => Err("it is no image of a registry".into()),
+        Err(error) => Err(reason(&error.to_string())),
+    }
+}
+
+fn asked(image: &str, credentials: &[CredentialSource]) -> Asked {
+    Asked {
+        image: image.into(),
+        credentials: fingerprint(credentials),
     }
 }
 

@@ -28,7 +28,8 @@ impl Answer {
             reason: "Forbidden",
             message,
         });
-        let mut json = Vec::with_capacity(TYPICAL);
+        let patch = self.patch.as_deref().map(|patch| BASE64.encode(patch));
+        let mut json = Vec::with_capacity(TYPICAL + patch.as_ref().map_or(0, String::len));
         let review = Review {
             api_version: "admission.k8s.io/v1",
             kind: "AdmissionReview",
@@ -37,7 +38,7 @@ impl Answer {
                 allowed: self.denial.is_none(),
                 status,
                 patch_type: self.patch.is_some().then_some("JSONPatch"),
-                patch: self.patch.as_deref().map(|patch| BASE64.encode(patch)),
+                patch,
                 warnings: &self.warnings,
                 audit_annotations: AuditAnnotations(&self.audit_annotations),
             },

@@ -43,6 +43,24 @@ impl ImageDigest {
     }
 }
 
+/// Writes bytes as two digits each. Not by `{:02x}`: names and digests are most of what is written of a pod.
+pub(crate) fn push_hex(text: &mut String, bytes: &[u8]) {
+    let digit = |half: u8| {
+        char::from(if half < 10 {
+            b'0' + half
+        } else {
+            b'a' - 10 + half
+        })
+    };
+    for byte in bytes {
+        text.push(digit(byte >> 4));
+        text.push(digit(byte & 0xf));
+    }
+}
+
+/// Bytes of a digest as text.
+const TEXT: usize = "sha256:".len() + 64;
+
 impl FromStr for ImageDigest {
     type Err = DigestError;
 
@@ -70,8 +88,10 @@ impl FromStr for ImageDigest {
 
 impl fmt::Display for ImageDigest {
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
-        out.write_str("sha256:")?;
-        self.0.iter().try_for_each(|byte| write!(out, "{byte:02x}"))
+        let mut text = String::with_capacity(TEXT);
+        text.push_str("sha256:");
+        push_hex(&mut text, &self.0);
+        out.write_str(&text)
     }
 }
 
@@ -90,7 +110,7 @@ impl<'de> Deserialize<'de> for ImageDigest {
 
 impl Serialize for ImageDigest {
     fn serialize<S: Serializer>(&self, to: S) -> Result<S::Ok, S::Error> {
-        to.collect_str(self)
+        to.serialize_str(&self.to_string())
     }
 }
 

@@ -8,6 +8,7 @@ mod carry;
 mod choice;
 mod closure;
 mod enforce;
+mod facts;
 mod files;
 mod interpret;
 mod launch;

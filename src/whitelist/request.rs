@@ -2,18 +2,15 @@
 //!
 //! The name stands in the pod from admission on; the text follows. Two pods that say the same of the same image share a profile.
 
-use std::fmt::Write as _;
-
-use serde::Serialize;
 use sha2::{Digest as _, Sha256};
 
 use super::{
-    CodeRule, Enforcement, MountKind, Mounts, NameError, Outcome, PodContainer, PodTemplate,
-    ProfileError, ProfileInputs, Slug, Stage, Whitelist, Workload, analyse,
+    CodeRule, Enforcement, Mounts, NameError, Outcome, PodContainer, PodTemplate, ProfileError,
+    ProfileInputs, Slug, Stage, Whitelist, Workload, analyse, facts::facts,
 };
 use crate::{
     compare::{Baseline, Relation},
-    image::{Config, ImageDigest, tree::Tree},
+    image::{Config, ImageDigest, push_hex, tree::Tree},
     verdict::{GENERATED_PREFIX, PartialRule, WhitelistRules},
 };
 
@@ -74,9 +71,6 @@ pub enum RequestError {
     Profile(#[from] ProfileError),
 }
 
-/// Raised whenever the same request may give another text: a name is of one text.
-const FORMAT: u32 = 1;
-
 /// Bytes of the digest that the name shows, two digits each.
 const HASHED: usize = 8;
 
@@ -90,75 +84,34 @@ impl ProfileRequest {
         rules: &WhitelistRules,
         (baseline, stage): (Baseline, Stage),
     ) -> Self {
-        let mut workload = pod.workload(container);
-        if rules.allow_exec
-            && let Some(paths) =
-                pod.annotation(&format!("{ALLOW_EXEC_ANNOTATION}{}", container.name()))
-        {
-            let paths = paths.split(',').map(str::trim);
-            let paths = paths.filter(|path| path.starts_with('/'));
-            workload.allow_exec = paths.map(str::to_owned).collect();
-        }
+        let annotation = allow_exec(pod, container, rules);
         Self {
             image: container.image().to_owned(),
             digest,
-            workload,
-            terms: Terms {
-                // Nodes of other versions with the same template must not change the names.
-                baseline: baseline.first_alike(),
-                stage,
-                partial_stage: match rules.partial {
-                    PartialRule::Audit => Stage::Audit,
-                    PartialRule::Enforce => stage,
-                },
-                mounts: if container.may_mount() {
-                    Mounts::Open
-                } else {
-                    Mounts::Closed
-                },
-            },
+            workload: workload(pod, container, annotation).to_owned(),
+            terms: Terms::of(container, rules, baseline, stage),
         }
+    }
+
+    /// The name of what a container of a pod asks for: that of [`Self::of`], without its copies of the pod's strings.
+    #[must_use]
+    pub fn name_of(
+        pod: &PodTemplate<'_>,
+        container: &PodContainer<'_>,
+        digest: ImageDigest,
+        rules: &WhitelistRules,
+        (baseline, stage): (Baseline, Stage),
+    ) -> String {
+        let annotation = allow_exec(pod, container, rules);
+        let workload = workload(pod, container, annotation);
+        let terms = Terms::of(container, rules, baseline, stage);
+        name(container.image(), digest, &workload, &terms)
     }
 
     /// `armorgate.<slug>.<16 hex>`
     #[must_use]
     pub fn name(&self) -> String {
-        let mut name = format!("{GENERATED_PREFIX}{}.", Slug::of_image(&self.image));
-        for byte in self.hash().iter().take(HASHED) {
-            // Writing to a string does not fail.
-            let _ = write!(name, "{byte:02x}");
-        }
-        name
-    }
-
-    fn hash(&self) -> [u8; 32] {
-        let workload = &self.workload;
-        let mounts = workload.mounts.iter();
-        let facts = Facts {
-            format: FORMAT,
-            digest: self.digest.to_string(),
-            command: &workload.command,
-            args: &workload.args,
-            env: workload
-                .env
-                .iter()
-                .map(|variable| (variable.name.as_str(), variable.value.as_deref()))
-                .collect(),
-            unread_env: workload.unread_env,
-            working_dir: workload.working_dir.as_deref(),
-            probes: &workload.probes,
-            hooks: &workload.hooks,
-            mounts: mounts
-                .map(|mount| (mount.path.as_str(), mount.read_only, word(&mount.kind)))
-                .collect(),
-            allow_exec: &workload.allow_exec,
-            baseline: self.terms.baseline.to_string(),
-            stages: [self.terms.stage, self.terms.partial_stage].map(Stage::as_str),
-            may_mount: self.terms.mounts == Mounts::Open,
-        };
-        // Strings, lists and numbers are always written.
-        let facts = serde_json::to_vec(&facts).unwrap_or_default();
-        Sha256::digest(facts).into()
+        name(&self.image, self.digest, &self.workload, &self.terms)
     }
 
     /// Reads the image's files, and writes the profile of this request's name.
@@ -203,32 +156,73 @@ impl ProfileRequest {
     }
 }
 
-/// What is hashed, in this order.
-#[derive(Serialize)]
-struct Facts<'a> {
-    format: u32,
-    digest: String,
-    command: &'a [String],
-    args: &'a [String],
-    env: Vec<(&'a str, Option<&'a str>)>,
-    unread_env: bool,
-    working_dir: Option<&'a str>,
-    probes: &'a [Vec<String>],
-    hooks: &'a [Vec<String>],
-    mounts: Vec<(&'a str, bool, &'static str)>,
-    allow_exec: &'a [String],
-    baseline: String,
-    stages: [&'static str; 2],
-    may_mount: bool,
-}
-
-/// A kind of mount as a pod's text tells it, without what it holds.
-fn word(kind: &MountKind) -> &'static str {
-    match kind {
-        MountKind::ConfigMap { .. } => "files",
-        MountKind::ConfigMapFile { .. } => "file",
-        MountKind::EmptyDir => "empty",
-        MountKind::Image { .. } => "image",
-        MountKind::Opaque => "opaque",
+impl Terms {
+    fn of(
+        container: &PodContainer<'_>,
+        rules: &WhitelistRules,
+        baseline: Baseline,
+        stage: Stage,
+    ) -> Self {
+        Self {
+            // Nodes of other versions with the same template must not change the names.
+            baseline: baseline.first_alike(),
+            stage,
+            partial_stage: match rules.partial {
+                PartialRule::Audit => Stage::Audit,
+                PartialRule::Enforce => stage,
+            },
+            mounts: if container.may_mount() {
+                Mounts::Open
+            } else {
+                Mounts::Closed
+            },
+        }
     }
 }
+
+/// What a pod asks for in an annotation, where the rules let it.
+fn allow_exec<'p>(
+    pod: &'p PodTemplate<'_>,
+    container: &PodContainer<'_>,
+    rules: &WhitelistRules,
+) -> Option<&'p str> {
+    if !rules.allow_exec {
+        return None;
+    }
+    pod.annotation(&format!("{ALLOW_EXEC_ANNOTATION}{}", container.name()))
+}
+
+fn workload<'p>(
+    pod: &'p PodTemplate<'_>,
+    container: &'p PodContainer<'_>,
+    allow_exec: Option<&'p str>,
+) -> Workload<&'p str> {
+    let paths = allow_exec
+        .into_iter()
+        .flat_map(|paths| paths.split(',').map(str::trim));
+    Workload {
+        allow_exec: paths.filter(|path| path.starts_with('/')).collect(),
+        ..pod.workload(container)
+    }
+}
+
+fn name<S: AsRef<str>>(
+    image: &str,
+    digest: ImageDigest,
+    workload: &Workload<S>,
+    terms: &Terms,
+) -> String {
+    let hash: [u8; 32] = Sha256::digest(facts(digest, workload, terms)).into();
+    let mut name = String::with_capacity(LONGEST);
+    name.push_str(GENERATED_PREFIX);
+    name.push_str(Slug::of_image(image).as_str());
+    name.push('.');
+    push_hex(
+        &mut name,
+        hash.first_chunk::<HASHED>().unwrap_or(&[0; HASHED]),
+    );
+    name
+}
+
+/// Bytes of the longest name: a Kubernetes label's value.
+const LONGEST: usize = 63;

@@ -4,47 +4,88 @@ use std::sync::Arc;
 
 use crate::image::tree::Tree;
 
-/// A container's part of a pod. The default says nothing: the image runs as it is.
+/// A container's part of a pod, in strings of its own, or borrowed from the pod's text. The default says nothing: the image runs as
+/// it is.
 #[derive(Clone, Debug, Default)]
-pub struct Workload {
+pub struct Workload<S = String> {
     /// `command`; empty is the same as absent.
-    pub command: Vec<String>,
+    pub command: Vec<S>,
     /// `args`; empty is the same as absent.
-    pub args: Vec<String>,
+    pub args: Vec<S>,
     /// `env`, with what `envFrom` brings where that is known.
-    pub env: Vec<PodVariable>,
+    pub env: Vec<PodVariable<S>>,
     /// Whether there may be variables besides `env`: an `envFrom` that was not read.
     pub unread_env: bool,
     /// `workingDir`
-    pub working_dir: Option<String>,
+    pub working_dir: Option<S>,
     /// The commands of the `exec` probes.
-    pub probes: Vec<Vec<String>>,
+    pub probes: Vec<Vec<S>>,
     /// The commands of the `exec` lifecycle hooks.
-    pub hooks: Vec<Vec<String>>,
+    pub hooks: Vec<Vec<S>>,
     /// What is mounted over the image.
-    pub mounts: Vec<Mount>,
+    pub mounts: Vec<Mount<S>>,
     /// Programs that somebody asked for besides: absolute paths.
-    pub allow_exec: Vec<String>,
+    pub allow_exec: Vec<S>,
+}
+
+impl Workload<&str> {
+    /// The same in strings of its own.
+    #[must_use]
+    pub fn to_owned(&self) -> Workload {
+        let strings = |words: &[&str]| words.iter().map(|&word| word.to_owned()).collect();
+        let commands =
+            |commands: &[Vec<&str>]| commands.iter().map(|words| strings(words)).collect();
+        Workload {
+            command: strings(&self.command),
+            args: strings(&self.args),
+            env: self.env.iter().map(PodVariable::to_owned).collect(),
+            unread_env: self.unread_env,
+            working_dir: self.working_dir.map(str::to_owned),
+            probes: commands(&self.probes),
+            hooks: commands(&self.hooks),
+            mounts: self.mounts.iter().map(Mount::to_owned).collect(),
+            allow_exec: strings(&self.allow_exec),
+        }
+    }
 }
 
 /// A variable of a pod.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct PodVariable {
+pub struct PodVariable<S = String> {
     /// Its name.
-    pub name: String,
+    pub name: S,
     /// Its value; none where it comes from what was not read, such as a Secret.
-    pub value: Option<String>,
+    pub value: Option<S>,
+}
+
+impl PodVariable<&str> {
+    fn to_owned(&self) -> PodVariable {
+        PodVariable {
+            name: self.name.to_owned(),
+            value: self.value.map(str::to_owned),
+        }
+    }
 }
 
 /// Something that is mounted over the image.
 #[derive(Clone, Debug)]
-pub struct Mount {
+pub struct Mount<S = String> {
     /// `mountPath`, absolute.
-    pub path: String,
+    pub path: S,
     /// Whether the container cannot write there.
     pub read_only: bool,
     /// What is there.
     pub kind: MountKind,
+}
+
+impl Mount<&str> {
+    fn to_owned(&self) -> Mount {
+        Mount {
+            path: self.path.to_owned(),
+            read_only: self.read_only,
+            kind: self.kind.clone(),
+        }
+    }
 }
 
 /// What a mount brings.

@@ -126,7 +126,7 @@ impl<'a> PodTemplate<'a> {
 
     /// What a container of this pod runs, as far as the pod says it.
     #[must_use]
-    pub fn workload(&self, container: &PodContainer<'_>) -> Workload {
+    pub fn workload<'p>(&'p self, container: &'p PodContainer<'_>) -> Workload<&'p str> {
         let probes = [
             &container.startup_probe,
             &container.liveness_probe,
@@ -141,7 +141,7 @@ impl<'a> PodTemplate<'a> {
             args: strings(&container.args),
             env: container.env.iter().map(variable).collect(),
             unread_env: !container.env_from.is_empty(),
-            working_dir: text(container.working_dir.as_ref()).map(str::to_owned),
+            working_dir: text(container.working_dir.as_ref()),
             probes: probes.into_iter().flatten().filter_map(command).collect(),
             hooks: hooks.into_iter().flatten().filter_map(command).collect(),
             mounts: self.mounts(container),
@@ -149,7 +149,7 @@ impl<'a> PodTemplate<'a> {
         }
     }
 
-    fn mounts(&self, container: &PodContainer<'_>) -> Vec<Mount> {
+    fn mounts<'p>(&self, container: &'p PodContainer<'_>) -> Vec<Mount<&'p str>> {
         if container.volume_mounts.is_empty() {
             return Vec::new();
         }
@@ -160,7 +160,7 @@ impl<'a> PodTemplate<'a> {
         let mounts = container.volume_mounts.iter();
         let told = mounts.filter(|mount| mount.0.mount_path.as_str() != TOKEN_FOLDER);
         told.map(|JsonObject(mount)| Mount {
-            path: mount.mount_path.as_str().to_owned(),
+            path: mount.mount_path.as_str(),
             read_only: mount.read_only.unwrap_or_default(),
             kind: kind(volumes.get(mount.name.as_str()).copied(), mount),
         })
@@ -225,22 +225,22 @@ fn text<'t>(text: Option<&'t Text<'_>>) -> Option<&'t str> {
     text.map(Text::as_str).filter(|text| !text.is_empty())
 }
 
-fn strings(words: &[Text<'_>]) -> Vec<String> {
-    words.iter().map(|word| word.as_str().to_owned()).collect()
+fn strings<'t>(words: &'t [Text<'_>]) -> Vec<&'t str> {
+    words.iter().map(Text::as_str).collect()
 }
 
-fn variable(JsonObject(variable): &JsonObject<Variable<'_>>) -> PodVariable {
+fn variable<'t>(JsonObject(variable): &'t JsonObject<Variable<'_>>) -> PodVariable<&'t str> {
     let value = match (&variable.value, &variable.value_from) {
         (_, Some(_)) => None,
-        (value, None) => Some(value.as_ref().map_or("", Text::as_str).to_owned()),
+        (value, None) => Some(value.as_ref().map_or("", Text::as_str)),
     };
     PodVariable {
-        name: variable.name.as_str().to_owned(),
+        name: variable.name.as_str(),
         value,
     }
 }
 
-fn command(handler: &JsonObject<Handler<'_>>) -> Option<Vec<String>> {
+fn command<'t>(handler: &'t JsonObject<Handler<'_>>) -> Option<Vec<&'t str>> {
     let exec = handler.0.exec.as_ref()?;
     Some(strings(&exec.0.command)).filter(|words| !words.is_empty())
 }
@@ -277,7 +277,7 @@ mod tests {
         let text = pod.to_string();
         let pod: PodTemplate<'_> = serde_json::from_str(&text).unwrap();
         let (_, _, container) = pod.containers().last().unwrap();
-        pod.workload(container)
+        pod.workload(container).to_owned()
     }
 
     #[test]

@@ -10,11 +10,12 @@ mod comment;
 mod slug;
 mod text;
 
-use std::fmt::Write as _;
-
 use sha2::{Digest as _, Sha256};
 
-use crate::compare::{Baseline, Relation};
+use crate::{
+    compare::{Baseline, Relation},
+    image::push_hex,
+};
 
 use super::name::Name;
 use super::proof::{ProofError, prove};
@@ -152,10 +153,10 @@ impl ProfileInputs {
         // The name is part of the text: the digits are of a text in which they are missing.
         let digest = Sha256::digest(self.text(&prefix));
         let mut name = prefix;
-        for byte in digest.iter().take(HASHED) {
-            // Writing to a string does not fail.
-            let _ = write!(name, "{byte:02x}");
-        }
+        push_hex(
+            &mut name,
+            digest.first_chunk::<HASHED>().unwrap_or(&[0; HASHED]),
+        );
         self.write(name)
     }
 

@@ -13,7 +13,7 @@ impl Slug {
     /// After a workload, or anything else that has a name. Never fails: what no slug may have becomes a dash.
     #[must_use]
     pub fn of(name: &str) -> Self {
-        let mut slug = String::new();
+        let mut slug = String::with_capacity(MAX_SLUG);
         for character in name.chars() {
             if slug.len() >= MAX_SLUG {
                 break;
@@ -24,8 +24,11 @@ impl Slug {
                 slug.push('-');
             }
         }
-        let slug = slug.trim_end_matches('-');
-        Self(if slug.is_empty() { NAMELESS } else { slug }.to_owned())
+        slug.truncate(slug.trim_end_matches('-').len());
+        if slug.is_empty() {
+            slug.push_str(NAMELESS);
+        }
+        Self(slug)
     }
 
     /// After an image, by the last part of its repository: `nginx` for `example.org/library/nginx:1.29@sha256:…`.
