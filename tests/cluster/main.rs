@@ -24,11 +24,12 @@ mod mutation;
 mod nodes;
 mod objects;
 mod permissions;
-#[expect(dead_code, reason = "access is open here")]
+#[expect(dead_code, reason = "tokens are for tests/registry.rs")]
 #[path = "../support/registry.rs"]
 mod registry;
 #[path = "../support/replica.rs"]
 mod replica;
+mod secrets;
 #[path = "../support/mod.rs"]
 mod support;
 mod updates;
@@ -168,6 +169,10 @@ const TESTS: &[(&str, Test)] = &[
     (
         "pods_are_given_the_profiles_of_their_images_and_no_others",
         mutation::profiles_of_images,
+    ),
+    (
+        "images_behind_pull_secrets_are_read_with_them",
+        secrets::are_used,
     ),
     (
         "an_old_weak_deployment_scales_and_updates_with_a_warning",

@@ -34,18 +34,35 @@ pub(crate) struct Shop {
 impl Shop {
     /// With `baselines` in the configuration; `baseline` is the one that generated profiles begin with.
     pub(crate) fn new(plane: &ControlPlane, baselines: &Value, baseline: Baseline) -> Result<Self> {
+        Self::with(plane, baselines, baseline, &Access::Anybody)
+    }
+
+    /// The same, and who may read the image: where not everybody, pull secrets are read.
+    pub(crate) fn with(
+        plane: &ControlPlane,
+        baselines: &Value,
+        baseline: Baseline,
+        access: &Access<'_>,
+    ) -> Result<Self> {
         let folder = tempfile::tempdir()?;
-        let registry = Registry::start(folder.path(), &Access::Anybody, None)?;
+        let reads_secrets = !matches!(access, Access::Anybody);
         let mut store = Store::default();
         let run = json!({ "Entrypoint": ["/usr/sbin/server"], "Env": ["PATH=/usr/sbin"] });
         let files = tar(&[("usr/sbin/server", PROGRAM), ("usr/sbin/other", PROGRAM)])?;
         let image = store.image(&[files], "amd64", &run)?;
         let index = store.index(&[image])?;
-        registry.push("shop/web", &store, "1", &index)?;
+        // One that everybody may write to has the same folder.
+        let open = Registry::start(folder.path(), &Access::Anybody, None)?;
+        open.push("shop/web", &store, "1", &index)?;
+        let registry = if reads_secrets {
+            Registry::start(folder.path(), access, None)?
+        } else {
+            open
+        };
         let host = registry.host();
         let config = json!({
             "baselines": baselines,
-            "registries": { "privateHosts": [host], "insecureHosts": [host] },
+            "registries": { "privateHosts": [host], "insecureHosts": [host], "pullSecrets": reads_secrets },
         });
         fs::write(folder.path().join("config.yaml"), config.to_string())?;
         let token = plane.must(&["-n", "armorgate", "create", "token", "armorgate-controller"])?;
