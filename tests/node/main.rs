@@ -80,7 +80,7 @@ fn main() -> ExitCode {
 
 type Test = fn(&mut World) -> Result<()>;
 
-/// In this order: what takes away comes last.
+/// In this order: what resets and takes away comes last.
 const TESTS: &[(&str, Test)] = &[
     (
         "images_run_under_their_generated_profiles",
@@ -122,5 +122,9 @@ const TESTS: &[(&str, Test)] = &[
     (
         "without_api_server_and_etcd_what_runs_goes_on",
         trouble::control_plane_goes,
+    ),
+    (
+        "after_a_reset_all_pods_run_under_their_profiles_again",
+        trouble::node_is_reset,
     ),
 ];

@@ -1,5 +1,5 @@
 //! Pods of ten images, and everything that can be taken away meanwhile: the agent at each step of its work, the API
-//! server, etcd. From the first to the last moment a watcher in the node looks that no process of theirs is
+//! server, etcd, the node's power. From the first to the last moment a watcher in the node looks that no process of theirs is
 //! under anything but its profile, and that no profile goes that a process has.
 
 use std::time::{Duration, Instant};
@@ -17,8 +17,7 @@ use crate::{
 
 const NAMESPACE: &str = "many";
 const IMAGES: usize = 10;
-/// A hundred of them take an emulated node the better part of an hour.
-const PODS: usize = 20;
+const PODS: usize = 100;
 
 /// Steps of an agent at whose system call it is killed, and at the how manieth.
 const STEPS: [(&str, usize); 6] = [
@@ -54,7 +53,7 @@ pub(crate) fn agent_is_killed(world: &mut World) -> Result<()> {
 pub(crate) fn pods_come_at_once(world: &mut World) -> Result<()> {
     let began = Instant::now();
     let manifests: Vec<Value> = (0..PODS)
-        .map(|number| many(&format!("pod-{number}"), number))
+        .map(|number| many(&format!("pod-{number}"), number % IMAGES))
         .collect();
     let list = json!({ "apiVersion": "v1", "kind": "List", "items": manifests });
     pods::apply(world, NAMESPACE, &list)?;
@@ -65,7 +64,7 @@ pub(crate) fn pods_come_at_once(world: &mut World) -> Result<()> {
     world
         .node
         .must("pkill -KILL -f '^/usr/local/bin/armorgate agent'")?;
-    all_run(world, PODS + STEPS.len(), 900)?;
+    all_run(world, PODS + STEPS.len(), 1500)?;
     println!(
         "{PODS} pods run after {:.0} s",
         began.elapsed().as_secs_f64()
@@ -89,6 +88,48 @@ pub(crate) fn control_plane_goes(world: &mut World) -> Result<()> {
     pods::wait_until_ready(world, NAMESPACE, "before-etcd", 300)?;
     world.wait_until_ready()?;
     all_run(world, PODS + STEPS.len() + 2, 300)?;
+    watched(world)
+}
+
+/// The node is reset: its boot loads the profiles before containers start, and all pods run again under theirs.
+pub(crate) fn node_is_reset(world: &mut World) -> Result<()> {
+    watched(world)?;
+    let profiles = loaded(world)?;
+    let began = Instant::now();
+    world.node.reset()?;
+    watch(world)?;
+    // Written by the first process before it starts containerd.
+    let booted = world.node.must("cat /run/profiles-at-boot")?;
+    let restored = booted
+        .lines()
+        .filter(|line| line.starts_with("armorgate.many"))
+        .count();
+    ensure!(
+        restored == profiles.len(),
+        "{restored} of {} profiles came with the boot",
+        profiles.len()
+    );
+    wait_until("all pods run again", 900, || {
+        let pods = all(world)?;
+        let again = pods.iter().filter(|pod| {
+            let status = &pod["status"]["containerStatuses"][0];
+            is_ready(pod)
+                && status["restartCount"]
+                    .as_u64()
+                    .is_some_and(|count| count >= 1)
+        });
+        Ok((again.count() == pods.len()).then_some(()))
+    })?;
+    println!(
+        "all run again {:.0} s after the reset",
+        began.elapsed().as_secs_f64()
+    );
+    world.wait_until_ready()?;
+    ensure!(
+        loaded(world)? == profiles,
+        "other profiles are loaded than before"
+    );
+    all_run(world, PODS + STEPS.len() + 2, 60)?;
     watched(world)
 }
 

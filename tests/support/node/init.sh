@@ -41,6 +41,7 @@ done
 iptables -t nat -A POSTROUTING -s 10.88.0.0/16 ! -d 10.88.0.0/16 -j MASQUERADE
 # As apparmor.service does at boot: what is in /etc/apparmor.d is loaded before anything runs.
 /usr/lib/apparmor/apparmor.systemd reload
+cat /sys/kernel/security/apparmor/profiles >/run/profiles-at-boot
 
 install -d /etc/containerd/certs.d/registry.test /etc/cni/net.d /var/log/node
 cp /payload/containerd.toml /etc/containerd/config.toml

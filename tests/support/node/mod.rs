@@ -16,7 +16,7 @@ use std::{
 use anyhow::{Result, ensure};
 use base64::{Engine as _, engine::general_purpose::STANDARD};
 
-use crate::support::{Process, control_plane::ControlPlane, free_port, from_setup};
+use crate::support::{Process, control_plane::ControlPlane, free_port, from_setup, wait_until};
 
 /// The node's name.
 pub(crate) const NODE: &str = "localhost";
@@ -45,7 +45,7 @@ impl Node {
         command.arg("-initrd").arg(initrd);
         command.args(["-append", COMMAND_LINE]);
         command.args(["-device", "virtio-rng-pci"]);
-        // What is written goes to a file of QEMU's own, in the folder for temporary files.
+        // What is written goes to a file of QEMU's own, in the folder for temporary files; it is there after a reset.
         command.env("TMPDIR", folder);
         command.args(["-drive", &drive(&disk, "snapshot=on")]);
         command.args(["-drive", &drive(&payload, "readonly=on")]);
@@ -92,6 +92,23 @@ impl Node {
         let script = format!("base64 -d >{path} <<'END'\n{text}\nEND\nchmod +x {path}");
         self.must(&script)?;
         Ok(())
+    }
+
+    /// Resets the machine, without a word to those who run, and waits until it is up again.
+    pub(crate) fn reset(&mut self) -> Result<()> {
+        let before = self.must("cat /proc/sys/kernel/random/boot_id")?;
+        // The answer is lost.
+        let _ = ask(self.shell, "echo b >/proc/sysrq-trigger", BOOT_ANSWER);
+        wait_until("reset", 180, || {
+            let now = ask(
+                self.shell,
+                "cat /proc/sys/kernel/random/boot_id",
+                BOOT_ANSWER,
+            );
+            Ok(now
+                .is_ok_and(|(status, id)| status == 0 && id != before)
+                .then_some(()))
+        })
     }
 
     /// What the kernel and the first process have said.
