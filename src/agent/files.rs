@@ -7,7 +7,7 @@
 //! also keep `aa-remove-unknown` from unloading the profiles: it asks the parser for the names in that folder.
 
 use std::{
-    collections::BTreeMap,
+    collections::{BTreeMap, BTreeSet},
     ffi::OsString,
     fs::{self, File, Permissions},
     io::{self, Read as _, Write as _},
@@ -37,6 +37,8 @@ pub(crate) struct Files {
 pub(crate) struct Found {
     pub(crate) records: BTreeMap<ProfileName, Record>,
     pub(crate) texts: BTreeMap<ProfileName, Fingerprint>,
+    /// Those with a record that the node's start would not find.
+    pub(crate) unlinked: BTreeSet<ProfileName>,
 }
 
 impl Files {
@@ -70,7 +72,7 @@ impl Files {
             .tempfile_in(&self.folder)
     }
 
-    /// What is there. What cannot be understood is nobody's, and what the node's start does not find is not settled.
+    /// What is there. What cannot be understood is nobody's.
     pub(crate) fn look(&self) -> io::Result<Found> {
         let mut found = Found::default();
         for entry in fs::read_dir(&self.folder)?.take(MAX_FILES) {
@@ -97,10 +99,9 @@ impl Files {
                 found.texts.insert(name, Fingerprint::of(&text));
             }
         }
-        // Whoever has taken a link away, or was killed before it was made: it is made again.
-        for (name, record) in &mut found.records {
-            record.settled &= self.is_linked(name);
-        }
+        let records = found.records.keys();
+        let unlinked = records.filter(|name| !self.is_linked(name)).cloned();
+        found.unlinked = unlinked.collect();
         Ok(found)
     }
 
@@ -239,9 +240,12 @@ mod tests {
 
         fs::remove_file(&link).unwrap();
         let found = files.look().unwrap();
-        assert!(!found.records[&name].settled, "the start would not load it");
+        assert!(
+            found.unlinked.contains(&name),
+            "the start would not load it"
+        );
         files.link(&name).unwrap();
-        assert!(files.look().unwrap().records[&name].settled);
+        assert!(files.look().unwrap().unlinked.is_empty());
 
         files.remove(&name).unwrap();
         files.remove(&name).unwrap();

@@ -121,7 +121,7 @@ impl Node {
             settled: true,
             ..record.clone()
         };
-        // The link first: without it, nothing is settled.
+        // The link first: what is settled is there after the node's next start.
         self.files.link(name)?;
         Ok(self.files.record(name, &record)?)
     }

@@ -200,6 +200,7 @@ impl Node {
             loaded,
             records: found.records,
             files: found.texts,
+            unlinked: found.unlinked,
             in_use: InUse::Unknown,
         })
     }

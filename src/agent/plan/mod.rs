@@ -43,6 +43,8 @@ pub struct Seen {
     pub records: BTreeMap<ProfileName, Record>,
     /// The texts in the agent's folder.
     pub files: BTreeMap<ProfileName, Fingerprint>,
+    /// Those whose text the node's start would not find: somebody has taken the link away, or it was not made yet.
+    pub unlinked: BTreeSet<ProfileName>,
     /// The profiles that processes have.
     pub in_use: InUse,
 }
@@ -181,6 +183,7 @@ impl Seen {
     fn is_settled(&self, name: &ProfileName) -> bool {
         let record = self.records.get(name);
         record.is_some_and(|record| record.settled && record.boot == self.boot)
+            && !self.unlinked.contains(name)
     }
 }
 

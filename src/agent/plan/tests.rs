@@ -76,6 +76,7 @@ impl World {
                 record.policies.truncate(1);
                 record.settled = true;
                 record.boot = boot;
+                seen.unlinked.remove(name);
             }
             Action::Forget | Action::Unload => {
                 if action == Action::Unload {
@@ -146,6 +147,9 @@ fn world(states: &[State], hashes: bool, in_use: &[bool]) -> World {
                 settled: *settled,
             };
             seen.records.insert(name(number), record);
+            if *old == Some(*new) {
+                seen.unlinked.insert(name(number));
+            }
         }
         seen.files
             .extend(file.map(|file| (name(number), text(file))));
