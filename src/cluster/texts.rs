@@ -6,6 +6,8 @@
 
 use std::{
     collections::{BTreeMap, BTreeSet},
+    future::pending,
+    hash::{BuildHasher as _, RandomState},
     sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::Duration,
 };
@@ -19,7 +21,7 @@ use kube::{
 use tokio::{
     sync::Notify,
     task::{AbortHandle, JoinSet},
-    time::sleep,
+    time::{sleep, timeout},
 };
 
 use super::objects::AppArmorProfile;
@@ -117,26 +119,54 @@ impl Shared {
 /// After how long it is looked whether an object whose text cannot be changed has been deleted, and made anew.
 const LOOK: Duration = Duration::from_mins(10);
 
+/// How long one request may take.
+const REQUEST: Duration = Duration::from_secs(30);
+
 async fn follow(client: Client, name: Arc<str>, shared: Arc<Shared>) {
     let api = Api::<AppArmorProfile>::all(client);
+    // Not all of them at once, nor all nodes: each process hashes in its own way.
+    let spread = RandomState::new().hash_one(&name) % LOOK.as_secs();
+    let mut known = None;
     loop {
-        // From the API server's memory: what is newer than that, the watch brings.
-        match api.get_with(&name, &GetParams::any()).await {
-            Ok(object) if is_final(&object) => shared.set(&name, text_of(object)),
-            // Also when there is none, or none can be had: it is waited for.
-            Ok(_) | Err(_) => watch(&api, &name, &shared).await,
+        if !is_same(&api, &name, known.as_deref()).await {
+            // From the API server's memory: what is newer than that, the watch brings.
+            let asked = timeout(REQUEST, api.get_with(&name, &GetParams::any())).await;
+            let object = match asked {
+                Ok(Ok(object)) if is_final(&object) => {
+                    shared.set(&name, text_of(&object));
+                    object
+                }
+                // Also when there is none, or none can be had: it is waited for.
+                Ok(_) | Err(_) => watch(&api, &name, &shared).await,
+            };
+            known = object.metadata.uid;
         }
-        sleep(LOOK).await;
+        sleep(LOOK + Duration::from_secs(spread)).await;
     }
 }
 
-/// Tells the object's texts, until one is final.
-async fn watch(api: &Api<AppArmorProfile>, name: &Arc<str>, shared: &Shared) {
+/// Whether the object is still the one of this id, as far as can be told: where there was one, no answer changes nothing.
+async fn is_same(api: &Api<AppArmorProfile>, name: &str, known: Option<&str>) -> bool {
+    let Some(known) = known else { return false };
+    let asked = timeout(REQUEST, api.get_metadata_with(name, &GetParams::any())).await;
+    match asked {
+        Ok(Ok(found)) => found.metadata.uid.as_deref() == Some(known),
+        Ok(Err(kube::Error::Api(status))) => !status.is_not_found(),
+        Ok(Err(_)) | Err(_) => true,
+    }
+}
+
+/// Tells the object's texts, until one is final: that object.
+async fn watch(api: &Api<AppArmorProfile>, name: &Arc<str>, shared: &Shared) -> AppArmorProfile {
     let config = watcher::Config::default().fields(&format!("metadata.name={name}"));
     let stream = watcher(api.clone(), config).default_backoff();
     pin_mut!(stream);
     let mut listed = None;
-    while let Some(event) = stream.next().await {
+    loop {
+        // A watcher goes on for ever.
+        let Some(event) = stream.next().await else {
+            return pending().await;
+        };
         let object = match event {
             Ok(watcher::Event::Apply(object)) => Some(object),
             Ok(watcher::Event::Delete(_)) => None,
@@ -154,10 +184,10 @@ async fn watch(api: &Api<AppArmorProfile>, name: &Arc<str>, shared: &Shared) {
                 continue;
             }
         };
-        let is_over = object.as_ref().is_some_and(is_final);
-        shared.set(name, object.map_or(ObjectText::NoObject, text_of));
-        if is_over {
-            return;
+        let text = object.as_ref().map_or(ObjectText::NoObject, text_of);
+        shared.set(name, text);
+        if let Some(object) = object.filter(is_final) {
+            return object;
         }
     }
 }
@@ -167,7 +197,7 @@ fn is_final(object: &AppArmorProfile) -> bool {
     object.spec.source.is_some() && object.spec.text.is_some()
 }
 
-fn text_of(object: AppArmorProfile) -> ObjectText {
-    let text = object.spec.text.map(|text| ObjectText::Known(text.into()));
-    text.unwrap_or(ObjectText::NoText)
+fn text_of(object: &AppArmorProfile) -> ObjectText {
+    let text = object.spec.text.as_deref();
+    text.map_or(ObjectText::NoText, |text| ObjectText::Known(text.into()))
 }
