@@ -8,12 +8,12 @@ use crate::apparmor::include::{NoIncludes, load};
 use crate::apparmor::model::{Class, Policy, Profile, policy};
 use crate::apparmor::source::Sources;
 
-use super::Baseline;
 use super::classes::{Query, queries};
 use super::domain::{Domain, Names};
 use super::relation::{MAX_WITNESSES, Party, Subject, entries, permits_everything, preferred};
 use super::side::{Guarantees, Side};
 use super::walk::{Breadth, Found, Search, differences};
+use super::{Baseline, Relation, compare_within};
 
 /// A profile that others are measured by, with its text.
 #[derive(Clone, Debug)]
@@ -57,6 +57,12 @@ impl Yardstick {
             sources: &self.sources,
             profile: &self.policy.profiles[0],
         }
+    }
+
+    /// Whether it permits nothing that the other forbids, as far as can be told.
+    pub(crate) fn is_no_weaker_than(&self, other: &Self) -> bool {
+        let comparison = compare_within(self.subject(), other, &mut Budget::default());
+        matches!(comparison.relation, Relation::Equal | Relation::Stronger)
     }
 
     pub(super) fn party(&self) -> Party<'_> {

@@ -7,7 +7,7 @@ use std::{
     sync::Arc,
 };
 
-use crate::compare::Baseline;
+use crate::compare::{Baseline, Yardstick};
 
 /// What a node says of its container runtime.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -40,7 +40,11 @@ const MAX_VERSION: usize = 100;
 pub struct NodeDefaults {
     runtimes: BTreeMap<Arc<str>, NodeRuntime>,
     distinct: Vec<(Arc<str>, NodeRuntime)>,
+    first: Option<Baseline>,
 }
+
+/// LIMIT: distinct defaults that are compared with each other.
+const MAX_COMPARED: usize = 8;
 
 impl NodeDefaults {
     /// The defaults of these nodes.
@@ -58,7 +62,20 @@ impl NodeDefaults {
             .filter(|(_, runtime)| seen.insert(template(runtime)))
             .map(|(node, runtime)| (Arc::clone(node), runtime.clone()))
             .collect();
-        Self { runtimes, distinct }
+        let mut defaults = Self {
+            runtimes,
+            distinct,
+            first: None,
+        };
+        defaults.first = first(defaults.baselines());
+        defaults
+    }
+
+    /// The default that generated profiles begin with: one that is no weaker than those of all other nodes, or else the oldest. It
+    /// is told by the first release that had it, so that nodes that come with the same change nothing.
+    #[must_use]
+    pub fn first(&self) -> Option<Baseline> {
+        self.first
     }
 
     /// What a node runs, with its name; `None` for one that has not been seen, or does not run Linux.
@@ -82,6 +99,26 @@ impl NodeDefaults {
                 NodeRuntime::Unknown(_) => None,
             })
     }
+}
+
+fn first(baselines: impl Iterator<Item = Baseline>) -> Option<Baseline> {
+    let mut baselines: Vec<Baseline> = baselines.map(Baseline::first_alike).collect();
+    baselines.sort_by(Baseline::by_age);
+    if let [only] = baselines.as_slice() {
+        return Some(*only);
+    }
+    let compared = baselines.iter().take(MAX_COMPARED);
+    let compared: Vec<(Baseline, Yardstick)> = compared
+        .filter_map(|baseline| Some((*baseline, Yardstick::baseline(*baseline)?)))
+        .collect();
+    let is_no_weaker = |(candidate, default): &&(Baseline, Yardstick)| {
+        let mut others = compared.iter().filter(|(other, _)| other != candidate);
+        others.all(|(_, other)| default.is_no_weaker_than(other))
+    };
+    let strict = compared.iter().find(is_no_weaker);
+    strict
+        .map(|(baseline, _)| *baseline)
+        .or_else(|| baselines.first().copied())
 }
 
 #[cfg(test)]
@@ -124,7 +161,7 @@ mod tests {
     }
 
     #[test]
-    fn profiles_begin_with_the_oldest_default_whatever_nodes_come() {
+    fn profiles_begin_with_the_strictest_default_whatever_nodes_come() {
         let policy = Policy {
             baselines: Baselines::Nodes,
             ..Policy::default()
@@ -143,6 +180,20 @@ mod tests {
         }
         assert_eq!(first(&[("a", new)]).as_deref(), Some("containerd@2.3.0"));
         assert_eq!(first(&[("a", "other://1")]), None);
+        // Those of before forbid less.
+        for (old, new, expected) in [
+            ("docker://29.7.1", "docker://29.8.2", "docker@29.8.0"),
+            (
+                "containerd://1.7.10",
+                "containerd://1.7.12",
+                "containerd@1.7.11",
+            ),
+            // Neither is no weaker than the other.
+            ("containerd://2.3.0", "cri-o://1.33.1", "containerd@2.3.0"),
+        ] {
+            assert_eq!(first(&[("a", old), ("b", new)]).as_deref(), Some(expected));
+            assert_eq!(first(&[("a", new), ("b", old)]).as_deref(), Some(expected));
+        }
     }
 
     #[test]

@@ -341,16 +341,13 @@ impl Default for Policy {
 }
 
 impl Policy {
-    /// The default that generated profiles begin with: the first that is listed, or the oldest that any node runs, so that nodes
-    /// that come change nothing. `None` where no node has been seen whose default is known.
+    /// The default that generated profiles begin with: the first that is listed, or what [`NodeDefaults::first`] has of the nodes'.
+    /// `None` where no node has been seen whose default is known.
     #[must_use]
     pub fn generation_baseline(&self, nodes: Option<&NodeDefaults>) -> Option<Baseline> {
         match &self.baselines {
             Baselines::Listed(listed) => listed.first().copied(),
-            Baselines::Nodes => nodes?
-                .baselines()
-                .map(Baseline::first_alike)
-                .min_by(Baseline::by_age),
+            Baselines::Nodes => nodes?.first(),
         }
     }
 

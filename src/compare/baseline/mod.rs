@@ -65,8 +65,7 @@ impl Baseline {
         })
     }
 
-    /// The first release with the same template: what stands for all that have it. One of before all known changes stands for
-    /// itself.
+    /// The first release with the same template: what stands for all that have it. Before all known changes that is 0.0.0.
     #[must_use]
     pub fn first_alike(self) -> Self {
         let rules = self.runtime.rules(self.version);
@@ -75,7 +74,7 @@ impl Baseline {
             .find(|era| era.rules == rules)
             .and_then(|era| era.since);
         Self {
-            version: since.or(self.version),
+            version: Some(since.unwrap_or(Version::new(0, 0, 0))),
             ..self
         }
     }

@@ -302,7 +302,8 @@ fn one_release_stands_for_all_with_its_template() {
         ("containerd@2.0.3", "containerd@1.7.16"),
         ("containerd@2.4.1", "containerd@2.3.0"),
         ("containerd", "containerd@2.3.0"),
-        ("containerd@1.4.13:bare", "containerd@1.4.13:bare"),
+        ("containerd@1.4.13:bare", "containerd@0.0.0:bare"),
+        ("crio@1.30.6", "crio@0.0.0"),
     ] {
         let baseline: Baseline = baseline.parse().unwrap();
         assert_eq!(baseline.first_alike().to_string(), first);
