@@ -31,8 +31,8 @@ use crate::{
     },
     report::text,
     telemetry::RequestLabels,
-    verdict::{Exemption, GENERATED_PREFIX, GeneratedNames, Kind, Mode, Policy, UnresolvedRule},
-    whitelist::{PodContainer, PodTemplate, Step, step},
+    verdict::{Exemption, GeneratedNames, Kind, Mode, Policy, UnresolvedRule},
+    whitelist::{PodContainer, PodTemplate, Step, generated, step},
 };
 
 /// How long images are asked about for one pod: well inside the `timeoutSeconds` of 10.
@@ -66,32 +66,33 @@ impl Mutator {
     }
 }
 
-/// How long to wait before the API server is asked again which one it is.
+/// How often the API server is asked which one it is.
+const ASK: Duration = Duration::from_mins(10);
+/// The same where it has not answered.
 const ASK_AGAIN: Duration = Duration::from_secs(5);
 
 /// The digests of a pod's images, or why there are none.
 type Digests<'p> = BTreeMap<&'p str, Result<ImageDigest, Arc<str>>>;
 
 impl Mutator {
-    /// Finds out how profiles are written for this API server. Until that is known it is taken for one of today's.
-    pub async fn ask_for_version(self: Arc<Self>) {
+    /// Finds out how profiles are written for this API server, again and again: it may be upgraded. Until that is known it is taken
+    /// for one of today's.
+    pub async fn follow_version(self: Arc<Self>) {
         let Some(client) = &self.client else { return };
         loop {
-            match has_profile_fields(client).await {
+            let wait = match has_profile_fields(client).await {
                 Ok(has_fields) => {
-                    if !has_fields {
-                        tracing::info!(
-                            "before Kubernetes 1.30: profiles are written as annotations"
-                        );
+                    if self.is_legacy.swap(!has_fields, Ordering::Relaxed) == has_fields {
+                        tracing::info!(has_fields, "how the API server takes profiles of pods");
                     }
-                    self.is_legacy.store(!has_fields, Ordering::Relaxed);
-                    return;
+                    ASK
                 }
                 Err(error) => {
                     tracing::warn!(%error, "cannot tell the API server's version, trying again");
+                    ASK_AGAIN
                 }
-            }
-            sleep(ASK_AGAIN).await;
+            };
+            sleep(wait).await;
         }
     }
 
@@ -285,12 +286,7 @@ impl Mutator {
         let asking: Vec<&PodContainer<'_>> = pod
             .containers()
             .map(|(_, _, container)| container)
-            .filter(|container| {
-                let name = container
-                    .profile()
-                    .and_then(|field| field.localhost_profile.as_ref());
-                name.is_some_and(|name| name.as_str().starts_with(GENERATED_PREFIX))
-            })
+            .filter(|container| generated(&pod, container).is_some())
             .collect();
         let secrets = secrets(&policy, &pod, request.namespace());
         let images = asking.iter().map(|container| container.image());

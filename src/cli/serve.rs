@@ -194,7 +194,7 @@ impl Serve {
             nodes,
         });
         let mutator = Arc::new(Mutator::new(Arc::clone(&gate), registry_options, client));
-        tasks.spawn(Arc::clone(&mutator).ask_for_version());
+        tasks.spawn(Arc::clone(&mutator).follow_version());
         let health = Arc::new(Health::new(Arc::clone(&gate), Arc::clone(&certificates)));
         let sources = Sources {
             config: self.config.config.clone(),

@@ -15,7 +15,7 @@ use serde_json::value::RawValue;
 use std::collections::HashSet;
 
 use super::{ClusterError, watches::ObjectKey};
-use crate::verdict::{GENERATED_PREFIX, Kind};
+use crate::verdict::{ANNOTATION_PREFIX, GENERATED_PREFIX, Kind};
 
 /// Reads the pod of an object: of a pod itself, of others the template. `None` where the object is gone, or holds none.
 pub async fn pod_template(
@@ -82,7 +82,7 @@ fn template(kind: Kind, text: String) -> Option<Box<RawValue>> {
 /// LIMIT: pods in an answer of the API server, all of each.
 const PAGE: u32 = 50;
 
-/// The generated profiles that any pod names in a field, from a list that is read to its end.
+/// The generated profiles that any pod names, from a list that is read to its end.
 pub async fn profiles_of_pods(client: &Client) -> Result<HashSet<String>, ClusterError> {
     let api: Api<Pod> = Api::all(client.clone());
     let mut named = HashSet::new();
@@ -125,10 +125,15 @@ fn names(pod: &Pod) -> Vec<String> {
     });
     let of_pod = spec.security_context.iter();
     let of_pod = of_pod.filter_map(|context| context.app_armor_profile.as_ref());
-    of_containers
-        .chain(of_ephemeral)
-        .chain(of_pod)
+    let fields = of_containers.chain(of_ephemeral).chain(of_pod);
+    let annotations = pod.metadata.annotations.iter().flatten();
+    let of_annotations = annotations.filter_map(|(key, value)| {
+        key.strip_prefix(ANNOTATION_PREFIX)?;
+        Some(value.strip_prefix("localhost/")?.to_owned())
+    });
+    fields
         .filter_map(|profile| profile.localhost_profile.clone())
+        .chain(of_annotations)
         .filter(|name| name.starts_with(GENERATED_PREFIX))
         .collect()
 }

@@ -6,8 +6,8 @@ use crate::{
     cluster::PullSecrets,
     compare::Baseline,
     image::ImageDigest,
-    verdict::{GENERATED_PREFIX, Policy, Text},
-    whitelist::{IMAGES_ANNOTATION, PodContainer, PodTemplate, ProfileRequest, Stage},
+    verdict::Policy,
+    whitelist::{IMAGES_ANNOTATION, PodContainer, PodTemplate, ProfileRequest, Stage, generated},
 };
 
 /// A profile that somebody needs.
@@ -38,11 +38,7 @@ pub(crate) fn of_pod(
         .and_then(|text| serde_json::from_str(text).ok())
         .unwrap_or_default();
     let needs = pod.containers().filter_map(|(_, _, container)| {
-        let own = container.profile().or_else(|| pod.profile())?;
-        let name = own.localhost_profile.as_ref().map(Text::as_str)?;
-        if !name.starts_with(GENERATED_PREFIX) {
-            return None;
-        }
+        let name = generated(pod, container)?;
         let digest: ImageDigest = digests.get(container.name())?.parse().ok()?;
         let terms = baselines
             .iter()
@@ -144,6 +140,15 @@ mod tests {
             assert!(super::tests::needs(&args).is_empty());
             assert!(super::tests::needs(&pod(&name, "sha256:x")).is_empty());
         }
+        // As it is named before Kubernetes 1.30.
+        let rules = Policy::default().whitelist;
+        let terms = (BASELINE, Stage::Enforce);
+        let name = ProfileRequest::of(&template, container, digest, &rules, terms).name();
+        let mut legacy: serde_json::Value = text.parse().unwrap();
+        let key = "container.apparmor.security.beta.kubernetes.io/web";
+        legacy["metadata"]["annotations"][key] = format!("localhost/{name}").into();
+        legacy["spec"]["containers"][0]["securityContext"] = json!(null);
+        assert_eq!(needs(&legacy.to_string())[0].name, name);
         for name in ["", "web", "armorgate.", "armorgate.nginx.0123456789abcdef"] {
             assert!(needs(&pod(name, &digest.to_string())).is_empty(), "{name}");
         }

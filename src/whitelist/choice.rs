@@ -67,6 +67,17 @@ pub(crate) enum Asked<'p> {
     RuntimeDefault,
 }
 
+/// The generated profile that a container is to run under, as the pod says it.
+pub(crate) fn generated<'p>(
+    pod: &'p PodTemplate<'_>,
+    container: &'p PodContainer<'_>,
+) -> Option<&'p str> {
+    match asked(pod, container) {
+        Asked::Localhost(name) if name.starts_with(GENERATED_PREFIX) => Some(name),
+        Asked::Localhost(_) | Asked::Nothing | Asked::Other | Asked::RuntimeDefault => None,
+    }
+}
+
 /// What is asked for: the container's field, its annotation, the pod's field, as the kubelet takes them.
 fn asked<'p>(pod: &'p PodTemplate<'_>, container: &'p PodContainer<'_>) -> Asked<'p> {
     if let Some(field) = container.profile() {

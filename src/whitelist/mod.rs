@@ -34,7 +34,7 @@ mod workload;
 mod wrappers;
 mod written;
 
-pub(crate) use choice::{Asked, of_field, recorded};
+pub(crate) use choice::{Asked, generated, of_field, recorded};
 pub use choice::{Step, step};
 pub use enforce::Enforcement;
 pub use list::{
