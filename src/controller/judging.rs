@@ -153,7 +153,13 @@ impl Judged {
     /// The new status of an object; `now` is the time as RFC 3339 has it.
     pub(crate) fn status(self, object: &AppArmorProfile, now: String) -> AppArmorProfileStatus {
         let (before, generation) = (object.status.as_ref(), generation(object));
-        let annotations = object.metadata.annotations.as_ref();
+        // People's own have none, whatever they write.
+        let annotations = object
+            .spec
+            .source
+            .as_ref()
+            .and(object.metadata.annotations.as_ref());
+        let list = annotations.and_then(|annotations| annotations.get(LIST_ANNOTATION).cloned());
         let worst = self
             .relations
             .iter()
@@ -162,7 +168,7 @@ impl Judged {
             observed_generation: generation,
             relation: Some(worst.map_or("unknown", |worst| &worst.relation).to_owned()),
             witness: worst.and_then(|worst| worst.witnesses.first().cloned()),
-            list: annotations.and_then(|annotations| annotations.get(LIST_ANNOTATION).cloned()),
+            list: list.or_else(|| before.and_then(|before| before.list.clone())),
             conditions: vec![self.readiness.condition(before, generation, now)],
             relations: self.relations,
         }
@@ -228,6 +234,7 @@ mod tests {
             ProfileSeen,
             objects::{
                 AppArmorProfile, AppArmorProfileSpec, AppArmorProfileStatus, LIST_ANNOTATION,
+                ProfileSource,
             },
         },
         compare::{Baseline, Runtime},
@@ -283,6 +290,14 @@ mod tests {
         let mut generated = object(Some(&status), 3);
         let list = (LIST_ANNOTATION.to_owned(), "partial".to_owned());
         generated.metadata.annotations = Some([list].into());
+        let written = judge("profile web { /x r, }").status(&generated, "t2".to_owned());
+        assert_eq!(written.list, None, "of people's own");
+        generated.spec.source = Some(ProfileSource {
+            image: "web".to_owned(),
+            digest: "sha256:0".to_owned(),
+            argv: Vec::new(),
+            stage: "enforce".to_owned(),
+        });
         let same =
             judge("abi <abi/3.0>,\nprofile web { /x r, }").status(&generated, "t2".to_owned());
         assert_eq!(same.relation.as_deref(), Some("stronger"));
