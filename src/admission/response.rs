@@ -4,6 +4,7 @@ use std::borrow::Cow;
 
 use base64::{Engine as _, engine::general_purpose::STANDARD as BASE64};
 use serde::Serialize;
+use serde_json::value::RawValue;
 
 /// The answer to a review.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -28,8 +29,9 @@ impl Answer {
             reason: "Forbidden",
             message,
         });
-        let patch = self.patch.as_deref().map(|patch| BASE64.encode(patch));
-        let mut json = Vec::with_capacity(TYPICAL + patch.as_ref().map_or(0, String::len));
+        let patch = self.patch.as_deref().map(base64).transpose()?;
+        let mut json =
+            Vec::with_capacity(TYPICAL + patch.as_ref().map_or(0, |patch| patch.get().len()));
         let review = Review {
             api_version: "admission.k8s.io/v1",
             kind: "AdmissionReview",
@@ -46,6 +48,15 @@ impl Answer {
         serde_json::to_writer(&mut json, &review)?;
         Ok(json)
     }
+}
+
+/// A string of JSON. Made here, since a serializer looks at every byte for what it must escape.
+fn base64(patch: &[u8]) -> Result<Box<RawValue>, serde_json::Error> {
+    let mut text = String::with_capacity(patch.len().div_ceil(3) * 4 + 2);
+    text.push('"');
+    BASE64.encode_string(patch, &mut text);
+    text.push('"');
+    RawValue::from_string(text)
 }
 
 /// Bytes of the answer to a pod that passes, and some to spare.
@@ -69,7 +80,7 @@ struct Response<'a> {
     #[serde(skip_serializing_if = "Option::is_none")]
     patch_type: Option<&'static str>,
     #[serde(skip_serializing_if = "Option::is_none")]
-    patch: Option<String>,
+    patch: Option<Box<RawValue>>,
     #[serde(skip_serializing_if = "<[_]>::is_empty")]
     warnings: &'a [String],
     audit_annotations: AuditAnnotations<'a>,
