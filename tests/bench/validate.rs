@@ -1,8 +1,7 @@
 //! `/validate` and `/mutate` against a handler on the same stack that only reads the body, and against upstream's Go pod security
 //! webhook: the same review, the same load, one run.
 //!
-//! They take turns, several rounds of each, and the table holds the medians: throughput with so many connections that there is
-//! always something to do, latency with few. The control plane that the webhooks watch is
+//! They take turns, several rounds of each, and the table holds the medians. The control plane that the webhooks watch is
 //! stopped (as by Ctrl-Z) while they are measured, so that it takes no time from them. `/mutate` gives each of the pod's
 //! containers a profile; the digests of their images come from a registry, once a minute.
 
@@ -39,11 +38,7 @@ use support::{
 use tokio_rustls::TlsAcceptor;
 
 const ROUNDS: usize = 5;
-const SECONDS: usize = 3;
-/// Connections for throughput: enough that nobody waits to be woken up for each request.
-const MANY: usize = 64;
-/// Connections for latency.
-const FEW: usize = 8;
+const SECONDS: usize = 4;
 
 fn main() -> Result<ExitCode> {
     let arguments: Vec<String> = std::env::args().collect();
@@ -59,9 +54,7 @@ fn main() -> Result<ExitCode> {
 /// What one load came to.
 #[derive(Clone, Copy, Debug)]
 struct Load {
-    /// With many connections.
     per_second: f64,
-    /// With few.
     p50: f64,
     p99: f64,
 }
@@ -276,31 +269,20 @@ fn check(contender: &Contender, certificates: &CertificateFiles, review: &str) -
 fn measure(contenders: &mut [Contender], script: &Path) -> Result<()> {
     for round in 0..=ROUNDS {
         for contender in &mut *contenders {
-            let [per_second, ..] = load(contender, script, MANY)?;
-            let [_, p50, p99] = load(contender, script, FEW)?;
+            let load = load(contender, script)?;
             // The first round warms up.
             if round > 0 {
-                contender.loads.push(Load {
-                    per_second,
-                    p50,
-                    p99,
-                });
+                contender.loads.push(load);
             }
         }
     }
     Ok(())
 }
 
-/// Requests a second, and the median and the 99th percentile of the latency in milliseconds.
-fn load(contender: &Contender, script: &Path, connections: usize) -> Result<[f64; 3]> {
+fn load(contender: &Contender, script: &Path) -> Result<Load> {
     let url = format!("https://127.0.0.1:{}{}", contender.port, contender.path);
     let output = Command::new("wrk")
-        .args([
-            "-t1",
-            &format!("-c{connections}"),
-            &format!("-d{SECONDS}s"),
-            "-s",
-        ])
+        .args(["-t1", "-c8", &format!("-d{SECONDS}s"), "-s"])
         .arg(script)
         .arg(url)
         .output()?;
@@ -314,7 +296,11 @@ fn load(contender: &Contender, script: &Path, connections: usize) -> Result<[f64
         anyhow::bail!("{line}")
     };
     ensure!(errors == 0.0, "{}: {errors} errors", contender.name);
-    Ok([requests / microseconds * 1e6, p50 / 1000.0, p99 / 1000.0])
+    Ok(Load {
+        per_second: requests / microseconds * 1e6,
+        p50: p50 / 1000.0,
+        p99: p99 / 1000.0,
+    })
 }
 
 fn print(contenders: &[Contender; 4], bytes: usize) -> Result<ExitCode> {
@@ -361,7 +347,7 @@ fn print(contenders: &[Contender; 4], bytes: usize) -> Result<ExitCode> {
     };
     let mut all = true;
     println!(
-        "AdmissionReview of {bytes} bytes, TLS 1.3, {MANY} connections for throughput and {FEW} for latency, medians of {ROUNDS} rounds of {SECONDS} s, {} cores",
+        "AdmissionReview of {bytes} bytes, TLS 1.3, 8 connections, medians of {ROUNDS} rounds of {SECONDS} s, {} cores",
         cores()
     );
     println!("{table}");
