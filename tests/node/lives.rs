@@ -5,7 +5,9 @@ use std::time::Instant;
 
 use anyhow::{Context as _, Result, ensure};
 
-use crate::{languages, pods, servers, starts, stock, subject::Subject, world::World};
+use crate::{
+    brokers, databases, languages, pods, servers, starts, stock, subject::Subject, world::World,
+};
 
 const NAMESPACE: &str = "lives";
 
@@ -15,9 +17,18 @@ pub(crate) fn images_run(world: &mut World) -> Result<()> {
         servers::redis(),
         servers::nginx(),
         servers::memcached(),
+        servers::haproxy(),
         starts::busybox()?,
         starts::scratch()?,
+        starts::tini(),
+        starts::s6(),
+        databases::postgres(),
+        databases::mariadb(),
+        brokers::rabbitmq(),
         languages::python(),
+        languages::node(),
+        languages::java(),
+        languages::php(),
     ];
     // One after the other: it is one emulated processor that they would share.
     for subject in &subjects {
@@ -31,7 +42,7 @@ fn live(world: &World, subject: &Subject) -> Result<()> {
     let began = Instant::now();
     let manifest = pods::pod(subject.name, &pods::container_of(subject));
     pods::apply(world, NAMESPACE, &manifest)?;
-    let pod = pods::wait_until_ready(world, NAMESPACE, subject.name, 300)?;
+    let pod = pods::wait_until_ready(world, NAMESPACE, subject.name, 600)?;
     let profile = pods::asked(&pod)?;
     ensure!(
         profile.starts_with(&format!("armorgate.{}.", subject.name)),

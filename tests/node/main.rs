@@ -12,10 +12,13 @@
 )]
 
 mod absence;
+#[path = "../runs/brokers.rs"]
+mod brokers;
+#[path = "../runs/databases.rs"]
+mod databases;
 mod delivery;
 #[path = "../support/images.rs"]
 mod images;
-#[expect(dead_code, reason = "some are enough for an emulated node")]
 #[path = "../runs/languages.rs"]
 mod languages;
 mod lives;
@@ -27,10 +30,8 @@ mod pods;
 #[expect(dead_code, reason = "access is open here")]
 #[path = "../support/registry.rs"]
 mod registry;
-#[expect(dead_code, reason = "some are enough for an emulated node")]
 #[path = "../runs/servers.rs"]
 mod servers;
-#[expect(dead_code, reason = "supervisors are for tests/runs.rs")]
 #[path = "../runs/starts.rs"]
 mod starts;
 mod stock;
