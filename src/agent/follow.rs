@@ -27,7 +27,8 @@ use crate::{
     telemetry::{AgentMetrics, LoadLabels, StateLabels},
 };
 
-/// LIMIT: profiles that are followed, each over a connection of its own. Nodes have some hundred pods, which share profiles.
+/// LIMIT: profiles that are followed, those of people each over a connection of its own. Nodes have some hundred pods, which share
+/// profiles.
 /// Those that were followed before stay: a pod with many new names keeps out new ones only.
 const MAX_FOLLOWED: usize = 250;
 
