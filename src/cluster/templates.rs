@@ -140,7 +140,38 @@ fn names(pod: &Pod) -> Vec<String> {
 
 #[cfg(test)]
 mod tests {
-    use super::{Kind, template};
+    use serde_json::json;
+
+    use super::{Kind, names, template};
+
+    #[test]
+    fn profiles_are_named_in_fields_and_annotations() {
+        let localhost = |name: &str| json!({ "appArmorProfile": { "type": "Localhost", "localhostProfile": name } });
+        let pod = json!({
+            "metadata": { "annotations": {
+                "container.apparmor.security.beta.kubernetes.io/a": "localhost/armorgate.annotated",
+                "container.apparmor.security.beta.kubernetes.io/b": "runtime/default",
+                "other": "localhost/armorgate.no",
+            } },
+            "spec": {
+                "securityContext": localhost("armorgate.pod"),
+                "initContainers": [{ "name": "i", "securityContext": localhost("armorgate.init") }],
+                "containers": [{ "name": "a" }, { "name": "b", "securityContext": localhost("theirs") }],
+                "ephemeralContainers": [{ "name": "e", "securityContext": localhost("armorgate.debug") }],
+            },
+        });
+        let mut found = names(&serde_json::from_value(pod).unwrap());
+        found.sort();
+        assert_eq!(
+            found,
+            [
+                "armorgate.annotated",
+                "armorgate.debug",
+                "armorgate.init",
+                "armorgate.pod"
+            ]
+        );
+    }
 
     #[test]
     fn templates_are_found_where_each_kind_has_them() {

@@ -45,6 +45,7 @@ pub struct Texts {
     tasks: JoinSet<()>,
     followed: BTreeMap<Arc<str>, AbortHandle>,
     shared: Arc<Shared>,
+    look: Duration,
 }
 
 #[derive(Default)]
@@ -57,7 +58,14 @@ impl Texts {
     /// Of no objects yet.
     #[must_use]
     pub fn new(client: Client) -> Self {
+        Self::looking_every(client, LOOK)
+    }
+
+    /// The same, looking so often whether an object whose text cannot be changed was deleted, and made anew.
+    #[must_use]
+    pub fn looking_every(client: Client, look: Duration) -> Self {
         Self {
+            look,
             client,
             tasks: JoinSet::new(),
             followed: BTreeMap::new(),
@@ -81,6 +89,7 @@ impl Texts {
                     self.client.clone(),
                     Arc::clone(name),
                     Arc::clone(&self.shared),
+                    self.look,
                 );
                 let task = self.tasks.spawn(follow);
                 self.followed.insert(Arc::clone(name), task);
@@ -116,16 +125,17 @@ impl Shared {
     }
 }
 
-/// After how long it is looked whether an object whose text cannot be changed has been deleted, and made anew.
+/// How often it is looked whether an object whose text cannot be changed was made anew: so long, and up to twice as long.
 const LOOK: Duration = Duration::from_mins(10);
 
 /// How long one request may take.
 const REQUEST: Duration = Duration::from_secs(30);
 
-async fn follow(client: Client, name: Arc<str>, shared: Arc<Shared>) {
+async fn follow(client: Client, name: Arc<str>, shared: Arc<Shared>, look: Duration) {
     let api = Api::<AppArmorProfile>::all(client);
     // Not all of them at once, nor all nodes: each process hashes in its own way.
-    let spread = RandomState::new().hash_one(&name) % LOOK.as_secs();
+    let spread = RandomState::new().hash_one(&name) % 100;
+    let wait = look.saturating_add(look / 100 * u32::try_from(spread).unwrap_or_default());
     let mut known = None;
     loop {
         if !is_same(&api, &name, known.as_deref()).await {
@@ -141,7 +151,7 @@ async fn follow(client: Client, name: Arc<str>, shared: Arc<Shared>) {
             };
             known = object.metadata.uid;
         }
-        sleep(LOOK + Duration::from_secs(spread)).await;
+        sleep(wait).await;
     }
 }
 

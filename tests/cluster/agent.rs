@@ -106,7 +106,7 @@ pub(crate) fn hears(cluster: &Cluster) -> Result<()> {
         let client = kube::Client::try_from(config)?;
         let (said, mut names) = tokio::sync::watch::channel(None);
         let watching = tokio::spawn(NodePods::new(client.clone(), NODE.to_owned()).watch(said));
-        let mut texts = Texts::new(client);
+        let mut texts = Texts::new(client.clone());
         let name = "agent-web";
         texts.follow(&BTreeSet::from([name.into()]));
         ensure!(texts.text("agent-web") == ObjectText::NotYet);
@@ -166,6 +166,23 @@ pub(crate) fn hears(cluster: &Cluster) -> Result<()> {
             Ok(places.filter(|place| place.split('&').any(|part| part.ends_with(&selected))).count())
         };
         ensure!(watches(name)? > 0 && watches(generated)? == 0, "it is watched");
+
+        // Deleted and made anew, it has the new text before long; and none while there is none.
+        let mut texts = Texts::looking_every(client, Duration::from_millis(200));
+        texts.follow(&BTreeSet::from([generated.into()]));
+        let is = async |expected: &ObjectText| {
+            while texts.text(generated) != *expected {
+                texts.changed().await;
+            }
+        };
+        let known = |text: &str| ObjectText::Known(text.into());
+        within("its text", is(&known("profile agent-generated { }"))).await?;
+        cluster.plane.must(&["delete", "apparmorprofile", generated])?;
+        within("that it is gone", is(&ObjectText::NoObject)).await?;
+        let text = "profile agent-generated { /x r, }";
+        object["spec"]["text"] = text.into();
+        cluster.plane.must_apply(&object.to_string())?;
+        within("the new text", is(&known(text))).await?;
         watching.abort();
         anyhow::Ok(())
     })
