@@ -27,9 +27,8 @@ use crate::{
     telemetry::{AgentMetrics, LoadLabels, StateLabels},
 };
 
-/// LIMIT: profiles that are followed, those of people each over a connection of its own. Nodes have some hundred pods, which share
-/// profiles.
-/// Those that were followed before stay: a pod with many new names keeps out new ones only.
+/// LIMIT: profiles that are followed, each that people write over a connection of its own. Nodes have some hundred pods, which
+/// share profiles. Those that were followed before stay: a pod with many new names keeps out new ones only.
 const MAX_FOLLOWED: usize = 250;
 
 /// LIMIT: bytes of all texts that are followed: they are held, to be loaded again when the kernel has lost them.

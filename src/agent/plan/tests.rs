@@ -107,14 +107,20 @@ impl World {
     }
 }
 
-/// A profile: what the kernel has (by text), what the record has, whether of this boot, and the file's text.
-type State = (Option<u8>, Option<(u8, Option<u8>, bool, bool)>, Option<u8>);
+/// A profile: what the kernel has (by text), what the record has, whether of this boot, whether settled and linked, and the
+/// file's text.
+type State = (
+    Option<u8>,
+    Option<(u8, Option<u8>, bool, bool, bool)>,
+    Option<u8>,
+);
 
 fn states() -> impl Strategy<Value = Vec<State>> {
     let number = || 0..3_u8;
     let record = (
         number(),
         proptest::option::of(number()),
+        any::<bool>(),
         any::<bool>(),
         any::<bool>(),
     );
@@ -136,7 +142,7 @@ fn world(states: &[State], hashes: bool, in_use: &[bool]) -> World {
             let policy = hashes.then(|| policy(text(*kernel)));
             seen.loaded.insert(name(number), loaded(policy));
         }
-        if let Some((new, old, this, settled)) = record {
+        if let Some((new, old, this, settled, linked)) = record {
             let policies = std::iter::once(new)
                 .chain(old)
                 .map(|number| policy(text(*number)));
@@ -147,7 +153,7 @@ fn world(states: &[State], hashes: bool, in_use: &[bool]) -> World {
                 settled: *settled,
             };
             seen.records.insert(name(number), record);
-            if *old == Some(*new) {
+            if !linked {
                 seen.unlinked.insert(name(number));
             }
         }
@@ -274,7 +280,7 @@ proptest! {
 #[test]
 fn what_the_nodes_start_has_compiled_otherwise_is_replaced() {
     let mut world = world(
-        &[(Some(2), Some((1, None, false, true)), Some(1))],
+        &[(Some(2), Some((1, None, false, true, true)), Some(1))],
         true,
         &[],
     );
@@ -284,4 +290,19 @@ fn what_the_nodes_start_has_compiled_otherwise_is_replaced() {
         [(name(0), Action::Replace(text(1)))].into()
     );
     assert_eq!(world.settle(&desired), [(name(0), Standing::Loaded)].into());
+}
+
+#[test]
+fn a_link_that_is_gone_is_made_again_and_nothing_is_replaced() {
+    for hashes in [true, false] {
+        let record = (1, None, true, true, false);
+        let mut world = world(&[(Some(1), Some(record), Some(1))], hashes, &[]);
+        let desired = desired(&[(Some(Want::Text(text(1))), true, false)]);
+        assert_eq!(
+            plan(&desired, &world.seen).actions,
+            [(name(0), Action::Settle)].into()
+        );
+        assert_eq!(world.settle(&desired), [(name(0), Standing::Loaded)].into());
+        assert!(world.seen.unlinked.is_empty());
+    }
 }
