@@ -50,7 +50,9 @@ pub(crate) fn killed_in_turn(cluster: &Cluster) -> Result<()> {
 /// Stopped for longer than its lease lasts, a leader wakes up as one of those that wait.
 pub(crate) fn stopped(cluster: &Cluster) -> Result<()> {
     let mut work = Work::new(cluster, "stopped")?;
-    let pair = Pair::start(cluster, &work.scene, ["stopped-0", "stopped-1"])?;
+    // Who wakes up says for a moment what it was: the limit of `cluster::lease`.
+    let names = ["stopped-0", "stopped-1"];
+    let pair = Pair::start_with(cluster, &work.scene, names, 1)?;
     work.comes("half-done")?;
     pair.leader.process.signal("STOP")?;
     work.comes("meanwhile")?;
@@ -192,8 +194,17 @@ struct Pair<'c> {
 
 impl<'c> Pair<'c> {
     fn start(cluster: &'c Cluster, scene: &Scene<'_>, names: [&str; 2]) -> Result<Self> {
+        Self::start_with(cluster, scene, names, 0)
+    }
+
+    fn start_with(
+        cluster: &'c Cluster,
+        scene: &Scene<'_>,
+        names: [&str; 2],
+        patience: u64,
+    ) -> Result<Self> {
         let (leader, other) = (scene.start(names[0], "24h")?, scene.start(names[1], "24h")?);
-        let looking = Looking::at(vec![leader.admin, other.admin]);
+        let looking = Looking::at(vec![leader.admin, other.admin], patience);
         let mut pair = Self {
             cluster,
             leader,
@@ -242,7 +253,8 @@ struct Looking {
 }
 
 impl Looking {
-    fn at(addresses: Vec<SocketAddr>) -> Self {
+    /// Two that lead are found once that lasts for so many seconds.
+    fn at(addresses: Vec<SocketAddr>, patience: u64) -> Self {
         let addresses = Arc::new(Mutex::new(addresses));
         let (looks, both) = (Arc::<AtomicU64>::default(), Arc::<AtomicU64>::default());
         let is_over = Arc::<AtomicBool>::default();
@@ -265,13 +277,13 @@ impl Looking {
                     leads.is_ok_and(|leads| leads == Some(1))
                 };
                 let leaders: Vec<&SocketAddr> = addresses.iter().filter(leads).collect();
-                if leaders.len() > 1 {
-                    // One may have stepped down before the next was asked, and who was stopped and wakes up says for a moment what
-                    // it was (`cluster::lease`): that is over at once. A lease that two hold is so until it is renewed, every 5 s.
-                    std::thread::sleep(Duration::from_secs(1));
-                    if leaders.iter().filter(|address| leads(address)).count() > 1 {
-                        both.fetch_add(1, Ordering::Relaxed);
-                    }
+                // One may have stepped down before the next was asked: only who still leads then has led beside it.
+                let one = wait_until("one leader", patience, || {
+                    let still = leaders.iter().filter(|address| leads(address)).count();
+                    Ok((still < 2).then_some(()))
+                });
+                if one.is_err() {
+                    both.fetch_add(1, Ordering::Relaxed);
                 }
                 looks.fetch_add(1, Ordering::Relaxed);
                 std::thread::sleep(Duration::from_millis(50));
