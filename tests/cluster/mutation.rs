@@ -1,6 +1,9 @@
 //! Pods are given the names of their generated profiles, with images in a real registry.
 
-use std::fs;
+use std::{
+    fs,
+    net::{Ipv4Addr, SocketAddr},
+};
 
 use anyhow::{Context as _, Result, ensure};
 use serde_json::{Value, json};
@@ -8,7 +11,7 @@ use serde_json::{Value, json};
 use crate::{
     Cluster, images,
     registry::{Access, Registry},
-    support::wait_until,
+    support::{post, wait_until},
 };
 
 const NAMESPACE: &str = "mutated";
@@ -83,6 +86,25 @@ pub(crate) fn profiles_of_images(cluster: &Cluster) -> Result<()> {
     // Its own name may be written by hand.
     let own = profile_of(cluster, &pod("own", &web, &context(&name)), false)?;
     ensure!(own.as_ref() == Some(&name), "{own:?}");
+
+    // Before Kubernetes 1.30 the name stands in an annotation. The API server of today copies it to the field: it is sent past it.
+    for (image, is_own) in [(&web, true), (&format!("{host}/other:1"), false)] {
+        let mut annotated = pod("annotated", image, &json!({}));
+        let key = "container.apparmor.security.beta.kubernetes.io/main";
+        annotated["metadata"]["annotations"] = json!({ key: format!("localhost/{name}") });
+        let review = json!({
+            "apiVersion": "admission.k8s.io/v1", "kind": "AdmissionReview",
+            "request": {
+                "uid": "1", "operation": "CREATE", "namespace": NAMESPACE,
+                "kind": { "group": "", "version": "v1", "kind": "Pod" }, "object": annotated,
+            },
+        });
+        let address = SocketAddr::from((Ipv4Addr::LOCALHOST, cluster.port));
+        let ca = &cluster.certificates.ca;
+        let answer = post(address, ca, "/validate", review.to_string().as_bytes())?;
+        let allowed = answer.text.contains("\"allowed\":true");
+        ensure!(answer.status == 200 && allowed == is_own, "{answer:?}");
+    }
 
     // What cannot be told stays under the runtime's default, and is told.
     let missing = pod("missing", &format!("{host}/none:1"), &json!({}));
