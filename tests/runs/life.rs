@@ -140,8 +140,9 @@ impl Prepared {
             )),
             GuestCommand::Log,
             shell(self.ask()),
+            // A hook that ends the first process goes with it: the kernel kills what is left of the container.
             shell(format!(
-                "runc exec {name} {}",
+                "runc exec {name} {} || {{ [ $? = 137 ] && runc state {name} | grep -q '\"status\": \"stopped\"'; }}",
                 quoted(&owned(self.subject.hook))
             )),
             // The hook may have ended it: then there is nobody to tell.
