@@ -38,6 +38,12 @@ use crate::{
 /// How long images are asked about for one pod: well inside the `timeoutSeconds` of 10.
 const DEADLINE: Duration = Duration::from_secs(3);
 
+/// How often the API server is asked for its version.
+const ASK: Duration = Duration::from_mins(10);
+
+/// The same where it has not answered.
+const ASK_AGAIN: Duration = Duration::from_secs(5);
+
 /// LIMIT: images of one pod that are asked about.
 const MAX_IMAGES: usize = 64;
 
@@ -65,11 +71,6 @@ impl Mutator {
         }
     }
 }
-
-/// How often the API server is asked which one it is.
-const ASK: Duration = Duration::from_mins(10);
-/// The same where it has not answered.
-const ASK_AGAIN: Duration = Duration::from_secs(5);
 
 /// The digests of a pod's images, or why there are none.
 type Digests<'p> = BTreeMap<&'p str, Result<ImageDigest, Arc<str>>>;

@@ -2,6 +2,8 @@
 
 use std::{collections::BTreeMap, fmt::Write as _};
 
+use serde::Serialize;
+
 use crate::{
     compare::Baseline,
     image::ImageDigest,
@@ -11,7 +13,6 @@ use crate::{
         recorded,
     },
 };
-use serde::Serialize;
 
 /// A container that gets a profile.
 pub(super) struct Placed<'p> {
@@ -173,10 +174,10 @@ fn set_field<'p>(
             Added::Profile(profile),
         )
     } else {
-        let context_with = Context {
+        let added = Added::Context(Context {
             app_armor_profile: profile,
-        };
-        Operation::add(context, Added::Context(context_with))
+        });
+        Operation::add(context, added)
     });
     if !pod.has_annotations() {
         return;

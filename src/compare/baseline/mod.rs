@@ -79,10 +79,10 @@ impl Baseline {
         }
     }
 
-    /// An order in which older releases of a runtime come first.
+    /// An order of releases ([`Self::first_alike`]) in which a runtime's older ones come first.
     pub(crate) fn by_age(&self, other: &Self) -> Ordering {
         let key = |baseline: &Self| {
-            let age = baseline.version.map_or(Version::NEWEST, Version::key);
+            let age = baseline.version.map(Version::key);
             (baseline.runtime, age, baseline.bare)
         };
         key(self).cmp(&key(other))

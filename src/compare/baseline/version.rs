@@ -29,9 +29,6 @@ impl Version {
         self.key() <= other.key()
     }
 
-    /// The key of what is newer than every version.
-    pub(super) const NEWEST: (u32, u32, u32) = (u32::MAX, u32::MAX, u32::MAX);
-
     /// Greater for what is newer.
     pub(super) fn key(self) -> (u32, u32, u32) {
         let latest = |part: Option<u32>| part.unwrap_or(u32::MAX);
