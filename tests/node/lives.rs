@@ -6,7 +6,8 @@ use std::time::Instant;
 use anyhow::{Context as _, Result, ensure};
 
 use crate::{
-    brokers, databases, languages, pods, servers, starts, stock, subject::Subject, world::World,
+    brokers, databases, languages, pods, servers, starts, stock, subject::Subject,
+    support::wait_until, world::World,
 };
 
 const NAMESPACE: &str = "lives";
@@ -48,30 +49,36 @@ fn live(world: &World, subject: &Subject) -> Result<()> {
         profile.starts_with(&format!("armorgate.{}.", subject.name)),
         "{profile}"
     );
-    let labels = pods::labels(world, &pod)?;
+    // What a probe has begun beside it may be on its way into the profile still, or out of the container.
     let expected = format!("{profile} (enforce)");
-    ensure!(
-        !labels.is_empty() && labels.iter().all(|label| *label == expected),
-        "{labels:?}, not {expected}"
-    );
+    let processes = until(&format!("only {expected}"), || {
+        let labels = pods::labels(world, &pod)?;
+        let is_whole = !labels.is_empty() && labels.iter().all(|label| *label == expected);
+        Ok(is_whole
+            .then_some(labels.len())
+            .ok_or_else(|| format!("{labels:?}")))
+    })?;
 
-    let (ok, said) = pods::exec(world, NAMESPACE, subject.name, subject.probe)?;
-    ensure!(
-        ok && said.contains(subject.answer),
-        "{:?}: {said}",
-        subject.probe
-    );
-    let (ok, said) = pods::exec(world, NAMESPACE, subject.name, subject.attempt)?;
-    ensure!(
-        !ok && said.contains("ermission denied"),
-        "{:?}: {said}",
-        subject.attempt
-    );
+    until(&format!("an answer to {:?}", subject.probe), || {
+        let (ok, said) = pods::exec(world, NAMESPACE, subject.name, subject.probe)?;
+        let answers = ok && said.contains(subject.answer);
+        Ok(answers.then_some(()).ok_or(said))
+    })?;
+    until(&format!("a refusal of {:?}", subject.attempt), || {
+        let (ok, said) = pods::exec(world, NAMESPACE, subject.name, subject.attempt)?;
+        ensure!(!ok, "{:?} is not refused: {said}", subject.attempt);
+        let is_refused = said.contains("ermission denied");
+        Ok(is_refused.then_some(()).ok_or(said))
+    })?;
+    // The kernel prints what it audits from a thread of its own.
     let denied = format!(
         "dmesg | grep 'apparmor=\"DENIED\" operation=\"exec\".*profile=\"{profile}\" name=\"{}\"'",
         subject.unlisted
     );
-    world.node.must(&denied)?;
+    until(&format!("`{denied}`"), || {
+        let (status, said) = world.node.run(&denied)?;
+        Ok((status == 0).then_some(()).ok_or(said))
+    })?;
 
     let status = pods::delete(world, NAMESPACE, subject.name)?;
     ensure!(
@@ -82,8 +89,21 @@ fn live(world: &World, subject: &Subject) -> Result<()> {
     println!(
         "{}: {profile}, {} processes, {:.1} s",
         subject.name,
-        labels.len(),
+        processes,
         began.elapsed().as_secs_f64()
     );
     Ok(())
+}
+
+/// Waits for what comes within a minute, and says what was there instead of it.
+fn until<T>(what: &str, mut look: impl FnMut() -> Result<Result<T, String>>) -> Result<T> {
+    let mut seen = String::new();
+    let came = wait_until(what, 60, || match look()? {
+        Ok(came) => Ok(Some(came)),
+        Err(instead) => {
+            seen = instead;
+            Ok(None)
+        }
+    });
+    came.with_context(|| seen)
 }

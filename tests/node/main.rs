@@ -71,7 +71,9 @@ fn main() -> ExitCode {
         let world = Arc::clone(&world);
         Trial::test(*name, move || {
             let mut world = world.lock().unwrap_or_else(PoisonError::into_inner);
-            test(&mut world).map_err(|error| Failed::from(format!("{error:#}\n{}", world.told())))
+            test(&mut world).map_err(|error| {
+                Failed::from(format!("{}\n== what failed\n{error:#}", world.told()))
+            })
         })
     });
     let conclusion = libtest_mimic::run(&arguments, trials.collect());
