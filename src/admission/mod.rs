@@ -6,6 +6,8 @@
 //! generated profile, to tell whether it is the pod's own.
 
 mod body;
+mod digests;
+mod draft;
 mod gate;
 mod health;
 mod mutate;

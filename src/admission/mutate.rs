@@ -4,7 +4,6 @@
 //! container under the runtime's default, and says so.
 
 use std::{
-    collections::{BTreeMap, BTreeSet},
     sync::{
         Arc,
         atomic::{AtomicBool, Ordering},
@@ -13,39 +12,31 @@ use std::{
 };
 
 use arc_swap::ArcSwap;
-use futures_util::future::join_all;
-use tokio::time::{Instant, sleep, timeout_at};
+use tokio::time::sleep;
 
 use super::{
+    digests::Digests,
+    draft::{Draft, said},
     gate::{Gate, NamespaceModes},
-    plan::{self, Place, Placed, Terms},
+    plan::{self, Place, Placed},
     resolver::Resolver,
     response::Answer,
     review::{BadReview, Operation, ReviewRequest},
 };
 use crate::{
-    cluster::{Client, ClusterError, Label, PullSecrets, WHITELIST_LABEL, has_profile_fields},
-    image::{
-        ImageDigest,
-        registry::{CredentialSource, RegistryOptions},
-    },
+    cluster::{Client, Label, PullSecrets, WHITELIST_LABEL, has_profile_fields},
+    image::registry::RegistryOptions,
     report::text,
     telemetry::RequestLabels,
-    verdict::{Exemption, GeneratedNames, Kind, Mode, Policy, UnresolvedRule},
-    whitelist::{PodContainer, PodTemplate, Step, generated, step},
+    verdict::{GeneratedNames, Kind, Mode, Policy},
+    whitelist::{ClusterTerms, PodContainer, PodTemplate, ProfileRequest, Step, generated, step},
 };
-
-/// How long images are asked about for one pod: well inside the `timeoutSeconds` of 10.
-const DEADLINE: Duration = Duration::from_secs(3);
 
 /// How often the API server is asked for its version.
 const ASK: Duration = Duration::from_mins(10);
 
 /// The same where it has not answered.
 const ASK_AGAIN: Duration = Duration::from_secs(5);
-
-/// LIMIT: images of one pod that are asked about.
-const MAX_IMAGES: usize = 64;
 
 /// Names the profiles of pods.
 pub struct Mutator {
@@ -71,9 +62,6 @@ impl Mutator {
         }
     }
 }
-
-/// The digests of a pod's images, or why there are none.
-type Digests<'p> = BTreeMap<&'p str, Result<ImageDigest, Arc<str>>>;
 
 impl Mutator {
     /// Finds out how profiles are written for this API server, again and again: it may be upgraded. Until that is known it is taken
@@ -130,7 +118,7 @@ impl Mutator {
         }
         let mode = self.mode(&policy, request.namespace(), &mut draft);
         draft.labels.mode = mode.as_str();
-        draft.annotate("whitelist-mode", mode.as_str().to_owned());
+        draft.annotate("whitelist-mode", mode.as_str());
         if mode == Mode::Off {
             return Ok(draft.finish());
         }
@@ -165,11 +153,7 @@ impl Mutator {
             );
             return;
         };
-        let terms = Terms {
-            rules: &policy.whitelist,
-            baseline,
-            stage: plan::stage(mode),
-        };
+        let terms = ClusterTerms::new(&policy.whitelist, baseline, plan::stage(mode));
         let mut wanted = Vec::new();
         for (list, index, container) in pod.containers() {
             match step(pod, container, &policy.whitelist) {
@@ -184,19 +168,15 @@ impl Mutator {
         let digests = self.digests(secrets, images).await;
         let mut placed = Vec::new();
         for (list, index, container) in wanted {
-            match digests.get(container.image()) {
-                Some(Ok(digest)) => {
-                    let name = terms.name(pod, container, *digest);
-                    let at = Placed {
-                        list,
-                        index,
-                        container,
-                        digest: *digest,
-                    };
-                    placed.push((at, name));
-                }
-                Some(Err(why)) => draft.unresolved(policy, mode, container, why),
-                None => draft.unresolved(policy, mode, container, "the pod has too many images"),
+            match digests.of(container.image()) {
+                Ok(digest) => placed.push(Placed {
+                    list,
+                    index,
+                    container,
+                    digest,
+                    name: ProfileRequest::name_of(pod, container, digest, &terms),
+                }),
+                Err(why) => draft.unresolved(policy, mode, container, why),
             }
         }
         if placed.is_empty() {
@@ -220,53 +200,13 @@ impl Mutator {
         }
     }
 
-    /// The digests of images, each asked for once, all at the same time and within the deadline.
     async fn digests<'p>(
         &self,
         secrets: Option<PullSecrets>,
         images: impl Iterator<Item = &'p str>,
     ) -> Digests<'p> {
-        let images: BTreeSet<&str> = images.collect();
-        let images = images.into_iter().take(MAX_IMAGES);
-        let until = Instant::now() + DEADLINE;
-        let late = || Arc::from(format!("no answer within {} s", DEADLINE.as_secs()));
-        let credentials = match secrets {
-            None => Vec::new(),
-            Some(secrets) => match timeout_at(until, self.credentials(secrets)).await {
-                Ok(Ok(credentials)) => credentials,
-                Ok(Err(error)) => {
-                    let why: Arc<str> = format!("its pull secrets: {error}").into();
-                    return images.map(|image| (image, Err(Arc::clone(&why)))).collect();
-                }
-                Err(_) => return images.map(|image| (image, Err(late()))).collect(),
-            },
-        };
-        let (resolver, credentials) = (self.resolver.load_full(), credentials.as_slice());
-        let mut digests = Digests::new();
-        let mut asked = Vec::new();
-        for image in images {
-            if let Some(found) = resolver.known(image, credentials) {
-                digests.insert(image, found);
-                continue;
-            }
-            let resolver = Arc::clone(&resolver);
-            asked.push(async move {
-                let found = timeout_at(until, resolver.digest(image, credentials)).await;
-                (image, found.unwrap_or_else(|_| Err(late())))
-            });
-        }
-        digests.extend(join_all(asked).await);
-        digests
-    }
-
-    async fn credentials(
-        &self,
-        secrets: PullSecrets,
-    ) -> Result<Vec<CredentialSource>, ClusterError> {
-        match &self.client {
-            Some(client) => secrets.read(client).await,
-            None => Ok(Vec::new()),
-        }
+        let resolver = self.resolver.load_full();
+        Digests::find(&resolver, self.client.as_ref(), secrets, images).await
     }
 
     /// The names of generated profiles that are a pod's own, for a pod that names any.
@@ -292,17 +232,12 @@ impl Mutator {
         let secrets = secrets(&policy, &pod, request.namespace());
         let images = asking.iter().map(|container| container.image());
         let digests = self.digests(secrets, images).await;
-        let terms = Terms {
-            rules: &policy.whitelist,
-            baseline,
-            stage: plan::stage(mode),
-        };
+        let terms = ClusterTerms::new(&policy.whitelist, baseline, plan::stage(mode));
         let names = asking.into_iter().map(|container| {
-            let own = match digests.get(container.image()) {
-                Some(Ok(digest)) => Ok(terms.name(&pod, container, *digest)),
-                Some(Err(why)) => Err(Arc::clone(why)),
-                None => Err("the pod has too many images".into()),
-            };
+            let own = digests
+                .of(container.image())
+                .map(|digest| ProfileRequest::name_of(&pod, container, digest, &terms))
+                .map_err(Arc::from);
             (container.name().to_owned(), own)
         });
         Some(GeneratedNames {
@@ -336,102 +271,4 @@ fn secrets(policy: &Policy, pod: &PodTemplate<'_>, namespace: &str) -> Option<Pu
         service_account: pod.service_account().to_owned(),
         names: pod.pull_secrets().map(str::to_owned).collect(),
     })
-}
-
-/// `container `web`: privileged containers get none`
-fn said(container: &PodContainer<'_>, why: &str) -> String {
-    format!("container `{}`: {why}", text::quote(container.name()))
-}
-
-/// An answer on its way.
-struct Draft {
-    answer: Answer,
-    labels: RequestLabels,
-}
-
-impl Draft {
-    fn new(request: &ReviewRequest<'_>, operation: Operation) -> Self {
-        Self {
-            answer: Answer {
-                uid: request.uid().to_owned(),
-                ..Answer::default()
-            },
-            labels: RequestLabels {
-                operation: operation.as_str(),
-                kind: request.kind().map_or("other", Kind::as_str),
-                verdict: "unchanged",
-                mode: "none",
-            },
-        }
-    }
-
-    fn annotate(&mut self, key: &'static str, value: String) {
-        self.answer.audit_annotations.push((key, value.into()));
-    }
-
-    fn warn(&mut self, what: &str) {
-        self.answer.warnings.push(format!("AppArmor: {what}"));
-    }
-
-    fn exempt(&mut self, exemption: Exemption) {
-        self.labels.verdict = "exempt";
-        self.annotate("exempt", exemption.as_str().to_owned());
-    }
-
-    /// Something stays under the runtime's default.
-    fn skip(&mut self, mode: Mode, what: &str) {
-        if mode != Mode::Audit {
-            self.warn(&format!("{what}; the runtime's default profile holds"));
-        }
-        self.reason(what);
-    }
-
-    fn refuse(&mut self, mode: Mode, what: &str) {
-        self.reason(what);
-        match mode {
-            Mode::Enforce => {
-                self.labels.verdict = "denied";
-                self.answer
-                    .denial
-                    .get_or_insert_with(|| format!("AppArmor: {what}"));
-            }
-            Mode::Audit | Mode::Off => {}
-            Mode::Warn => self.warn(&format!("would be denied: {what}")),
-        }
-    }
-
-    fn unresolved(&mut self, policy: &Policy, mode: Mode, container: &PodContainer<'_>, why: &str) {
-        let image = text::quote(container.image());
-        let what = said(
-            container,
-            &format!("no profile can be named for image `{image}`: {why}"),
-        );
-        match policy.whitelist.on_unresolved {
-            UnresolvedRule::Allow => self.skip(mode, &what),
-            UnresolvedRule::Deny => self.refuse(mode, &what),
-        }
-    }
-
-    fn reason(&mut self, what: &str) {
-        let known = self
-            .answer
-            .audit_annotations
-            .iter_mut()
-            .find(|(key, _)| *key == "whitelist-reasons");
-        match known {
-            Some((_, text)) => {
-                let text = text.to_mut();
-                text.push_str("; ");
-                text.push_str(what);
-            }
-            None => self.annotate("whitelist-reasons", what.to_owned()),
-        }
-    }
-
-    fn finish(mut self) -> (Answer, RequestLabels) {
-        if self.answer.denial.is_some() {
-            self.answer.patch = None;
-        }
-        (self.answer, self.labels)
-    }
 }

@@ -1,17 +1,13 @@
 //! What is changed in a pod whose containers get generated profiles. Pure: digests come from outside.
 
-use std::{collections::BTreeMap, fmt::Write as _};
+use std::{borrow::Cow, collections::BTreeMap, fmt::Write as _};
 
 use serde::Serialize;
 
 use crate::{
-    compare::Baseline,
     image::ImageDigest,
     verdict::{ANNOTATION_PREFIX, ContainerList, Mode, WhitelistRules},
-    whitelist::{
-        Asked, IMAGES_ANNOTATION, PodContainer, PodTemplate, ProfileRequest, Stage, of_field,
-        recorded,
-    },
+    whitelist::{Asked, IMAGES_ANNOTATION, PodContainer, PodTemplate, Stage, of_field, recorded},
 };
 
 /// A container that gets a profile.
@@ -20,13 +16,8 @@ pub(super) struct Placed<'p> {
     pub(super) index: usize,
     pub(super) container: &'p PodContainer<'p>,
     pub(super) digest: ImageDigest,
-}
-
-/// What is decided for all containers of a pod.
-pub(super) struct Terms<'r> {
-    pub(super) rules: &'r WhitelistRules,
-    pub(super) baseline: Baseline,
-    pub(super) stage: Stage,
+    /// The profile's.
+    pub(super) name: String,
 }
 
 /// What of the mode a profile does.
@@ -34,19 +25,6 @@ pub(super) fn stage(mode: Mode) -> Stage {
     match mode {
         Mode::Enforce => Stage::Enforce,
         Mode::Audit | Mode::Off | Mode::Warn => Stage::Audit,
-    }
-}
-
-impl Terms<'_> {
-    /// The name of a container's profile.
-    pub(super) fn name(
-        &self,
-        pod: &PodTemplate<'_>,
-        container: &PodContainer<'_>,
-        digest: ImageDigest,
-    ) -> String {
-        let terms = (self.baseline, self.stage);
-        ProfileRequest::name_of(pod, container, digest, self.rules, terms)
     }
 }
 
@@ -107,45 +85,37 @@ pub(super) enum Place {
 /// The patch that gives containers their profiles: nothing where they have them.
 pub(super) fn patch<'p>(
     pod: &PodTemplate<'_>,
-    placed: &'p [(Placed<'_>, String)],
+    placed: &'p [Placed<'_>],
     rules: &WhitelistRules,
     place: Place,
 ) -> Vec<Operation<'p>> {
-    let mut operations = Vec::new();
+    let mut operations = Vec::with_capacity(placed.len() + 1);
     let mut annotations = BTreeMap::new();
-    let mut digests = recorded(pod);
-    let before = digests.clone();
-    for (at, name) in placed {
+    for at in placed {
         let container = at.container;
         match place {
             Place::Annotation => {
-                let (annotation, value) = (annotation(container), format!("localhost/{name}"));
-                if pod.annotation(&annotation) != Some(&value) {
-                    annotations.insert(annotation, value);
+                let value = format!("localhost/{}", at.name);
+                if pod.annotation(ANNOTATION_PREFIX, container.name()) != Some(&value) {
+                    annotations.insert(annotation(container), value);
                 }
             }
-            Place::Field => set_field(pod, (at, name), &mut operations),
+            Place::Field => set_field(pod, at, &mut operations),
         }
-        let digest = at.digest.to_string();
         if rules.pin_images && !container.image().contains('@') {
-            let pinned = format!("{}@{digest}", container.image());
-            operations.push(Operation::add(
-                format!("{}/image", holder(at)),
-                Added::Text(pinned),
-            ));
+            let pinned = format!("{}@{}", container.image(), at.digest);
+            operations.push(Operation::add(path(at, "image"), Added::Text(pinned)));
         }
-        digests.insert(container.name().to_owned(), digest);
     }
-    if digests != before {
-        // Strings can always be written.
-        let text = serde_json::to_string(&digests).unwrap_or_default();
-        annotations.insert(IMAGES_ANNOTATION.to_owned(), text);
+    if let Some(images) = images(pod, placed) {
+        annotations.insert(IMAGES_ANNOTATION.to_owned(), images);
     }
     if pod.has_annotations() {
-        operations.extend(annotations.into_iter().map(|(key, value)| {
-            let path = format!("/metadata/annotations/{}", escaped(&key));
-            Operation::add(path, Added::Text(value))
-        }));
+        operations.extend(
+            annotations
+                .into_iter()
+                .map(|(key, value)| Operation::add(annotation_path(&key), Added::Text(value))),
+        );
     } else if !annotations.is_empty() {
         let path = "/metadata/annotations".to_owned();
         operations.push(Operation::add(path, Added::Annotations(annotations)));
@@ -153,41 +123,53 @@ pub(super) fn patch<'p>(
     operations
 }
 
-fn set_field<'p>(
-    pod: &PodTemplate<'_>,
-    (at, name): (&Placed<'_>, &'p str),
-    operations: &mut Vec<Operation<'p>>,
-) {
+/// The annotation of the images' digests, where it is not so yet.
+fn images(pod: &PodTemplate<'_>, placed: &[Placed<'_>]) -> Option<String> {
+    let before = recorded(pod);
+    let mut after: BTreeMap<&str, Cow<'_, str>> = before
+        .iter()
+        .map(|(container, digest)| (container.as_str(), digest.as_str().into()))
+        .collect();
+    for at in placed {
+        after.insert(at.container.name(), at.digest.to_string().into());
+    }
+    let is_known = |(container, digest): (&&str, &Cow<'_, str>)| {
+        before.get(*container).is_some_and(|known| known == digest)
+    };
+    // Strings can always be written.
+    (!after.iter().all(is_known)).then(|| serde_json::to_string(&after).unwrap_or_default())
+}
+
+fn set_field<'p>(pod: &PodTemplate<'_>, at: &'p Placed<'_>, operations: &mut Vec<Operation<'p>>) {
     let container = at.container;
     let field = container.profile();
-    if field.is_some_and(|field| matches!(of_field(field), Asked::Localhost(old) if old == name)) {
+    if field.is_some_and(|field| matches!(of_field(field), Asked::Localhost(old) if old == at.name))
+    {
         return;
     }
-    let context = format!("{}/securityContext", holder(at));
     let profile = Profile {
         r#type: "Localhost",
-        localhost_profile: name,
+        localhost_profile: &at.name,
     };
     operations.push(if container.has_security_context() {
         Operation::add(
-            format!("{context}/appArmorProfile"),
+            path(at, "securityContext/appArmorProfile"),
             Added::Profile(profile),
         )
     } else {
         let added = Added::Context(Context {
             app_armor_profile: profile,
         });
-        Operation::add(context, added)
+        Operation::add(path(at, "securityContext"), added)
     });
-    if !pod.has_annotations() {
-        return;
-    }
-    let annotation = annotation(container);
-    if pod.annotation(&annotation).is_some() {
+    if pod
+        .annotation(ANNOTATION_PREFIX, container.name())
+        .is_some()
+    {
         // The API server refuses a field and an annotation that differ.
         operations.push(Operation {
             op: "remove",
-            path: format!("/metadata/annotations/{}", escaped(&annotation)),
+            path: annotation_path(&annotation(container)),
             value: None,
         });
     }
@@ -207,27 +189,42 @@ pub(super) fn to_json(patch: &[Operation<'_>]) -> Option<Vec<u8>> {
 }
 
 /// Bytes of most operations.
-const TYPICAL: usize = 256;
+const TYPICAL: usize = 320;
 
-/// The path of a container.
-fn holder(at: &Placed<'_>) -> String {
-    format!("/spec/{}/{}", at.list.field(), at.index)
+/// The path of a member of a container.
+fn path(at: &Placed<'_>, member: &str) -> String {
+    let mut path = String::with_capacity(TYPICAL_PATH);
+    // Writing to a string does not fail.
+    let _ = write!(path, "/spec/{}/{}/{member}", at.list.field(), at.index);
+    path
 }
 
-/// A name as a token of a JSON pointer (RFC 6901).
-fn escaped(name: &str) -> String {
-    name.replace('~', "~0").replace('/', "~1")
+/// The path of an annotation: its key is a token of a JSON pointer (RFC 6901).
+fn annotation_path(key: &str) -> String {
+    let mut path = String::with_capacity(TYPICAL_PATH);
+    path.push_str("/metadata/annotations/");
+    for character in key.chars() {
+        match character {
+            '~' => path.push_str("~0"),
+            '/' => path.push_str("~1"),
+            other => path.push(other),
+        }
+    }
+    path
 }
+
+/// Bytes of most paths.
+const TYPICAL_PATH: usize = 64;
 
 /// `web=armorgate.nginx.0123456789abcdef, …`
-pub(super) fn listed(placed: &[(Placed<'_>, String)]) -> String {
+pub(super) fn listed(placed: &[Placed<'_>]) -> String {
     let mut list = String::with_capacity(TYPICAL * placed.len());
-    for (at, name) in placed {
+    for at in placed {
         if !list.is_empty() {
             list.push_str(", ");
         }
         // Writing to a string does not fail.
-        let _ = write!(list, "{}={name}", at.container.name());
+        let _ = write!(list, "{}={}", at.container.name(), at.name);
     }
     list
 }
@@ -246,14 +243,12 @@ mod tests {
     fn patched_at(pod: &Value, rules: &WhitelistRules, place: Place) -> Value {
         let text = pod.to_string();
         let pod: PodTemplate<'_> = serde_json::from_str(&text).unwrap();
-        let placed = pod.containers().map(|(list, index, container)| {
-            let at = Placed {
-                list,
-                index,
-                container,
-                digest: ImageDigest::of(b"image"),
-            };
-            (at, "armorgate.x.0".to_owned())
+        let placed = pod.containers().map(|(list, index, container)| Placed {
+            list,
+            index,
+            container,
+            digest: ImageDigest::of(b"image"),
+            name: "armorgate.x.0".to_owned(),
         });
         let placed: Vec<_> = placed.collect();
         serde_json::to_value(patch(&pod, &placed, rules, place)).unwrap()

@@ -10,7 +10,7 @@ use std::{
 };
 
 use futures_util::FutureExt as _;
-use moka::{Expiry, future::Cache};
+use moka::{Equivalent, Expiry, future::Cache};
 
 use crate::image::{
     self, ImageDigest, ImageSource, Options, RegistryReference,
@@ -34,12 +34,25 @@ pub struct Resolver {
 }
 
 /// A digest, or why there is none.
-type Found = Result<ImageDigest, Arc<str>>;
+pub(super) type Found = Result<ImageDigest, Arc<str>>;
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 struct Asked {
     image: Arc<str>,
     credentials: u64,
+}
+
+/// The same, borrowed. Its fields are hashed as those of [`Asked`] are.
+#[derive(Hash)]
+struct Asking<'i> {
+    image: &'i str,
+    credentials: u64,
+}
+
+impl Equivalent<Asked> for Asking<'_> {
+    fn equivalent(&self, asked: &Asked) -> bool {
+        (self.image, self.credentials) == (&*asked.image, asked.credentials)
+    }
 }
 
 impl Resolver {
@@ -62,7 +75,11 @@ impl Resolver {
                 .map(|reference| reference.digest())
                 .transpose();
         }
-        self.known.get(&asked(image, credentials)).now_or_never()?
+        let asked = Asking {
+            image,
+            credentials: fingerprint(credentials),
+        };
+        self.known.get(&asked).now_or_never()?
     }
 
     /// The digest of an image, as a pod names it. A name that holds one is asked nobody about. Ask within a deadline: it takes as

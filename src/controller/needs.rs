@@ -7,7 +7,10 @@ use crate::{
     compare::Baseline,
     image::ImageDigest,
     verdict::Policy,
-    whitelist::{IMAGES_ANNOTATION, PodContainer, PodTemplate, ProfileRequest, Stage, generated},
+    whitelist::{
+        ClusterTerms, IMAGES_ANNOTATION, PodContainer, PodTemplate, ProfileRequest, Stage,
+        generated,
+    },
 };
 
 /// A profile that somebody needs.
@@ -32,7 +35,7 @@ pub(crate) fn of_pod(
     policy: &Policy,
     baselines: &[Baseline],
 ) -> Vec<Need> {
-    let digests = pod.annotation(IMAGES_ANNOTATION);
+    let digests = pod.annotation(IMAGES_ANNOTATION, "");
     let digests = digests.filter(|text| text.len() <= MAX_ANNOTATION);
     let digests: BTreeMap<String, String> = digests
         .and_then(|text| serde_json::from_str(text).ok())
@@ -42,9 +45,10 @@ pub(crate) fn of_pod(
         let digest: ImageDigest = digests.get(container.name())?.parse().ok()?;
         let terms = baselines
             .iter()
-            .flat_map(|baseline| [Stage::Enforce, Stage::Audit].map(|stage| (*baseline, stage)));
-        let mut requests = terms
-            .map(|terms| ProfileRequest::of(pod, container, digest, &policy.whitelist, terms));
+            .flat_map(|baseline| [(baseline, Stage::Enforce), (baseline, Stage::Audit)])
+            .map(|(baseline, stage)| ClusterTerms::new(&policy.whitelist, *baseline, stage));
+        let mut requests =
+            terms.map(|terms| ProfileRequest::of(pod, container, digest, &terms));
         let Some(request) = requests.find(|request| request.name() == name) else {
             tracing::warn!(namespace, profile = %crate::report::text::quote(name), "a pod's profile has not the name of what it runs, so it is not made");
             return None;
@@ -62,7 +66,8 @@ pub(crate) fn of_container(
     policy: &Policy,
     (digest, baseline, stage): (ImageDigest, Baseline, Stage),
 ) -> Need {
-    let request = ProfileRequest::of(pod, container, digest, &policy.whitelist, (baseline, stage));
+    let terms = ClusterTerms::new(&policy.whitelist, baseline, stage);
+    let request = ProfileRequest::of(pod, container, digest, &terms);
     need(pod, namespace, request)
 }
 
@@ -92,7 +97,7 @@ mod tests {
         compare::{Baseline, Runtime},
         image::ImageDigest,
         verdict::Policy,
-        whitelist::{PodTemplate, ProfileRequest, Stage},
+        whitelist::{ClusterTerms, PodTemplate, ProfileRequest, Stage},
     };
 
     const BASELINE: Baseline = Baseline::newest(Runtime::Containerd);
@@ -121,12 +126,12 @@ mod tests {
         let (_, _, container) = template.containers().next().unwrap();
         for stage in [Stage::Enforce, Stage::Audit] {
             let rules = Policy::default().whitelist;
-            let name =
-                ProfileRequest::of(&template, container, digest, &rules, (BASELINE, stage)).name();
+            let terms = ClusterTerms::new(&rules, BASELINE, stage);
+            let name = ProfileRequest::of(&template, container, digest, &terms).name();
             // A node of another patch version asks for the same, one with another template does not.
             for (baseline, is_same) in [("containerd@2.4.1", true), ("containerd@2.2.1", false)] {
-                let terms = (baseline.parse().unwrap(), stage);
-                let other = ProfileRequest::of(&template, container, digest, &rules, terms);
+                let terms = ClusterTerms::new(&rules, baseline.parse().unwrap(), stage);
+                let other = ProfileRequest::of(&template, container, digest, &terms);
                 assert_eq!(other.name() == name, is_same, "{baseline}");
             }
             let needs = needs(&pod(&name, &digest.to_string()));
@@ -142,8 +147,8 @@ mod tests {
         }
         // As it is named before Kubernetes 1.30.
         let rules = Policy::default().whitelist;
-        let terms = (BASELINE, Stage::Enforce);
-        let name = ProfileRequest::of(&template, container, digest, &rules, terms).name();
+        let terms = ClusterTerms::new(&rules, BASELINE, Stage::Enforce);
+        let name = ProfileRequest::of(&template, container, digest, &terms).name();
         let mut legacy: serde_json::Value = text.parse().unwrap();
         let key = "container.apparmor.security.beta.kubernetes.io/web";
         legacy["metadata"]["annotations"][key] = format!("localhost/{name}").into();

@@ -39,27 +39,38 @@ impl ImageDigest {
     /// The 64 digits, without the algorithm.
     #[must_use]
     pub fn hex(&self) -> String {
-        self.to_string().split_off("sha256:".len())
+        self.to_string().split_off(ALGORITHM.len())
+    }
+
+    /// As text, ASCII.
+    pub(crate) fn text(&self) -> [u8; TEXT] {
+        let mut text = *b"sha256:0000000000000000000000000000000000000000000000000000000000000000";
+        let digits = text.iter_mut().skip(ALGORITHM.len());
+        for (place, digit) in digits.zip(hex(&self.0)) {
+            *place = digit;
+        }
+        text
     }
 }
 
-/// Writes bytes as two digits each. Not by `{:02x}`: names and digests are most of what is written of a pod.
-pub(crate) fn push_hex(text: &mut String, bytes: &[u8]) {
+/// Bytes as two digits each. Not by `{:02x}`: names and digests are most of what is written of a pod.
+pub(crate) fn hex(bytes: &[u8]) -> impl Iterator<Item = u8> {
     let digit = |half: u8| {
-        char::from(if half < 10 {
+        if half < 10 {
             b'0' + half
         } else {
             b'a' - 10 + half
-        })
+        }
     };
-    for byte in bytes {
-        text.push(digit(byte >> 4));
-        text.push(digit(byte & 0xf));
-    }
+    bytes
+        .iter()
+        .flat_map(move |byte| [digit(byte >> 4), digit(byte & 0xf)])
 }
 
+const ALGORITHM: &str = "sha256:";
+
 /// Bytes of a digest as text.
-const TEXT: usize = "sha256:".len() + 64;
+const TEXT: usize = ALGORITHM.len() + 64;
 
 impl FromStr for ImageDigest {
     type Err = DigestError;
@@ -88,10 +99,8 @@ impl FromStr for ImageDigest {
 
 impl fmt::Display for ImageDigest {
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let mut text = String::with_capacity(TEXT);
-        text.push_str("sha256:");
-        push_hex(&mut text, &self.0);
-        out.write_str(&text)
+        // It is ASCII.
+        out.write_str(std::str::from_utf8(&self.text()).unwrap_or_default())
     }
 }
 

@@ -27,7 +27,7 @@ pub use archive::ArchiveError;
 pub use cache::Cache;
 pub use config::{Config, ConfigError};
 pub(crate) use content::is_foreign;
-pub(crate) use digest::push_hex;
+pub(crate) use digest::hex;
 pub use digest::{DigestError, ImageDigest};
 pub use error::{Fault, ImageError};
 pub use layout::LayoutError;

@@ -83,11 +83,7 @@ fn asked<'p>(pod: &'p PodTemplate<'_>, container: &'p PodContainer<'_>) -> Asked
     if let Some(field) = container.profile() {
         return of_field(field);
     }
-    let annotation = pod
-        .has_annotations()
-        .then(|| pod.annotation(&format!("{ANNOTATION_PREFIX}{}", container.name())))
-        .flatten();
-    match annotation {
+    match pod.annotation(ANNOTATION_PREFIX, container.name()) {
         Some("runtime/default") => return Asked::RuntimeDefault,
         None | Some("") => {}
         Some(value) => {
@@ -110,7 +106,7 @@ pub(crate) fn of_field<'p>(field: &'p AppArmorField<'_>) -> Asked<'p> {
 
 /// The digests that the pod's annotation holds, by container.
 pub(crate) fn recorded(pod: &PodTemplate<'_>) -> BTreeMap<String, String> {
-    let annotation = pod.annotation(IMAGES_ANNOTATION);
+    let annotation = pod.annotation(IMAGES_ANNOTATION, "");
     annotation
         .and_then(|text| serde_json::from_str(text).ok())
         .unwrap_or_default()

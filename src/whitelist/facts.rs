@@ -1,5 +1,7 @@
 //! What decides a generated profile, as bytes: its name is made of their hash.
 
+use std::{fmt, io::Write as _};
+
 use super::{MountKind, Mounts, Workload, request::Terms};
 use crate::image::ImageDigest;
 
@@ -15,7 +17,7 @@ pub(super) fn facts<S: AsRef<str>>(
 ) -> Vec<u8> {
     let mut facts = Facts(Vec::with_capacity(TYPICAL));
     facts.number(FORMAT);
-    facts.text(&digest.to_string());
+    facts.bytes(&digest.text());
     facts.texts(&workload.command);
     facts.texts(&workload.args);
     facts.number(workload.env.len());
@@ -38,7 +40,7 @@ pub(super) fn facts<S: AsRef<str>>(
         facts.text(word(&mount.kind));
     }
     facts.texts(&workload.allow_exec);
-    facts.text(&terms.baseline.to_string());
+    facts.display(&terms.baseline);
     facts.text(terms.stage.as_str());
     facts.text(terms.partial_stage.as_str());
     facts.flag(terms.mounts == Mounts::Open);
@@ -46,7 +48,7 @@ pub(super) fn facts<S: AsRef<str>>(
 }
 
 /// Bytes of what is hashed of most containers.
-const TYPICAL: usize = 2048;
+const TYPICAL: usize = 1024;
 
 struct Facts(Vec<u8>);
 
@@ -59,9 +61,26 @@ impl Facts {
         self.0.push(flag.into());
     }
 
+    fn bytes(&mut self, bytes: &[u8]) {
+        self.number(bytes.len());
+        self.0.extend(bytes);
+    }
+
     fn text(&mut self, text: &str) {
-        self.number(text.len());
-        self.0.extend(text.as_bytes());
+        self.bytes(text.as_bytes());
+    }
+
+    /// The same of what is written, without a string in between.
+    fn display(&mut self, value: &impl fmt::Display) {
+        let at = self.0.len();
+        self.number(0);
+        let begin = self.0.len();
+        // Writing to bytes in memory does not fail.
+        let _ = write!(self.0, "{value}");
+        let length = (self.0.len() - begin) as u64;
+        if let Some(number) = self.0.get_mut(at..begin) {
+            number.copy_from_slice(&length.to_le_bytes());
+        }
     }
 
     fn option(&mut self, text: Option<&impl AsRef<str>>) {

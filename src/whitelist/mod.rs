@@ -48,7 +48,8 @@ pub use profile::{
 };
 pub use proof::ProofError;
 pub use request::{
-    ALLOW_EXEC_ANNOTATION, IMAGES_ANNOTATION, ProfileRequest, RequestError, RequestedProfile, Terms,
+    ALLOW_EXEC_ANNOTATION, ClusterTerms, IMAGES_ANNOTATION, ProfileRequest, RequestError,
+    RequestedProfile, Terms,
 };
 pub use script::can_read_scripts;
 pub use workload::{ConfigFile, Mount, MountKind, PodVariable, Workload};

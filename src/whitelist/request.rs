@@ -10,7 +10,7 @@ use super::{
 };
 use crate::{
     compare::{Baseline, Relation},
-    image::{Config, ImageDigest, push_hex, tree::Tree},
+    image::{Config, ImageDigest, hex, tree::Tree},
     verdict::{GENERATED_PREFIX, PartialRule, WhitelistRules},
 };
 
@@ -33,7 +33,28 @@ pub const IMAGES_ANNOTATION: &str = "armorgate.dev/images";
 /// between them.
 pub const ALLOW_EXEC_ANNOTATION: &str = "armorgate.dev/allow-exec.";
 
-/// How a list becomes a profile, where the cluster decides it.
+/// What a cluster decides for all profiles of a pod.
+#[derive(Clone, Copy, Debug)]
+pub struct ClusterTerms<'r> {
+    rules: &'r WhitelistRules,
+    baseline: Baseline,
+    stage: Stage,
+}
+
+impl<'r> ClusterTerms<'r> {
+    /// By these rules, from this default of a runtime, at this stage.
+    #[must_use]
+    pub fn new(rules: &'r WhitelistRules, baseline: Baseline, stage: Stage) -> Self {
+        Self {
+            rules,
+            // Nodes of other versions with the same template must not change the names.
+            baseline: baseline.first_alike(),
+            stage,
+        }
+    }
+}
+
+/// How a list becomes a profile.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Terms {
     /// The runtime's default that it begins with.
@@ -81,15 +102,14 @@ impl ProfileRequest {
         pod: &PodTemplate<'_>,
         container: &PodContainer<'_>,
         digest: ImageDigest,
-        rules: &WhitelistRules,
-        (baseline, stage): (Baseline, Stage),
+        cluster: &ClusterTerms<'_>,
     ) -> Self {
-        let annotation = allow_exec(pod, container, rules);
+        let annotation = allow_exec(pod, container, cluster.rules);
         Self {
             image: container.image().to_owned(),
             digest,
             workload: workload(pod, container, annotation).to_owned(),
-            terms: Terms::of(container, rules, baseline, stage),
+            terms: Terms::of(container, cluster),
         }
     }
 
@@ -99,12 +119,11 @@ impl ProfileRequest {
         pod: &PodTemplate<'_>,
         container: &PodContainer<'_>,
         digest: ImageDigest,
-        rules: &WhitelistRules,
-        (baseline, stage): (Baseline, Stage),
+        cluster: &ClusterTerms<'_>,
     ) -> String {
-        let annotation = allow_exec(pod, container, rules);
+        let annotation = allow_exec(pod, container, cluster.rules);
         let workload = workload(pod, container, annotation);
-        let terms = Terms::of(container, rules, baseline, stage);
+        let terms = Terms::of(container, cluster);
         name(container.image(), digest, &workload, &terms)
     }
 
@@ -157,19 +176,13 @@ impl ProfileRequest {
 }
 
 impl Terms {
-    fn of(
-        container: &PodContainer<'_>,
-        rules: &WhitelistRules,
-        baseline: Baseline,
-        stage: Stage,
-    ) -> Self {
+    fn of(container: &PodContainer<'_>, cluster: &ClusterTerms<'_>) -> Self {
         Self {
-            // Nodes of other versions with the same template must not change the names.
-            baseline: baseline.first_alike(),
-            stage,
-            partial_stage: match rules.partial {
+            baseline: cluster.baseline,
+            stage: cluster.stage,
+            partial_stage: match cluster.rules.partial {
                 PartialRule::Audit => Stage::Audit,
-                PartialRule::Enforce => stage,
+                PartialRule::Enforce => cluster.stage,
             },
             mounts: if container.may_mount() {
                 Mounts::Open
@@ -189,7 +202,7 @@ fn allow_exec<'p>(
     if !rules.allow_exec {
         return None;
     }
-    pod.annotation(&format!("{ALLOW_EXEC_ANNOTATION}{}", container.name()))
+    pod.annotation(ALLOW_EXEC_ANNOTATION, container.name())
 }
 
 fn workload<'p>(
@@ -217,10 +230,8 @@ fn name<S: AsRef<str>>(
     name.push_str(GENERATED_PREFIX);
     name.push_str(Slug::of_image(image).as_str());
     name.push('.');
-    push_hex(
-        &mut name,
-        hash.first_chunk::<HASHED>().unwrap_or(&[0; HASHED]),
-    );
+    let hashed = hash.first_chunk::<HASHED>().unwrap_or(&[0; HASHED]);
+    name.extend(hex(hashed).map(char::from));
     name
 }
 

@@ -5,7 +5,11 @@
 //! stopped (as by Ctrl-Z) while they are measured, so that it takes no time from them. `/mutate` gives each of the pod's
 //! containers a profile; the digests of their images come from a registry, once a minute.
 
-#![expect(clippy::print_stdout, reason = "it prints a table")]
+#![expect(
+    clippy::indexing_slicing,
+    clippy::print_stdout,
+    reason = "it may fail loudly, and prints a table"
+)]
 
 #[path = "../support/images.rs"]
 mod images;
@@ -21,6 +25,7 @@ use std::{
     path::{Path, PathBuf},
     process::{Command, ExitCode},
     sync::Arc,
+    time::{Duration, Instant},
 };
 
 use anyhow::{Context as _, Result, ensure};
@@ -65,6 +70,8 @@ struct Contender {
     path: &'static str,
     process: u32,
     loads: Vec<Load>,
+    /// Of memory under that load, in MiB.
+    peak: f64,
 }
 
 fn compare() -> Result<ExitCode> {
@@ -117,6 +124,7 @@ fn compare() -> Result<ExitCode> {
         path,
         process,
         loads: Vec::new(),
+        peak: 0.0,
     };
     let mut contenders = [
         contender(
@@ -141,7 +149,11 @@ fn compare() -> Result<ExitCode> {
     let measured = measure(&mut contenders, &script);
     plane.signal("CONT")?;
     measured?;
-    print(&contenders, review.len())
+    for contender in &mut contenders {
+        contender.peak = peak(contender.process)?;
+    }
+    let largest = largest(webhook.address, &certificates, &review)?;
+    print(&contenders, review.len(), largest)
 }
 
 /// The pod, with an image in the registry for each of its own.
@@ -266,6 +278,36 @@ fn check(contender: &Contender, certificates: &CertificateFiles, review: &str) -
     Ok(())
 }
 
+/// How long `/mutate` takes for a pod with as many containers, volumes and annotations as are read.
+fn largest(address: SocketAddr, certificates: &CertificateFiles, review: &str) -> Result<Duration> {
+    let mut review: Value = serde_json::from_str(review)?;
+    let pod = &mut review["request"]["object"];
+    let image = &pod["spec"]["containers"][0]["image"];
+    let container = |number: usize| {
+        let mount = json!({ "name": format!("v{}", MOST - 1 - number), "mountPath": "/mnt" });
+        json!({ "name": format!("c{number}"), "image": image, "volumeMounts": [mount] })
+    };
+    let containers: Vec<Value> = (0..MOST).map(container).collect();
+    let volumes = (0..MOST).map(|number| json!({ "name": format!("v{number}") }));
+    let annotations = (0..MOST).map(|number| {
+        let key = format!("container.apparmor.security.beta.kubernetes.io/x{number}");
+        (key, "runtime/default".into())
+    });
+    pod["spec"]["volumes"] = volumes.collect();
+    pod["metadata"]["annotations"] = Value::Object(annotations.collect());
+    pod["spec"]["containers"] = containers.into();
+    let body = review.to_string();
+    let began = Instant::now();
+    let answer = support::post(address, &certificates.ca, "/mutate", body.as_bytes())?;
+    let took = began.elapsed();
+    let is_patched = answer.status == 200 && answer.text.contains("\"patch\":");
+    ensure!(is_patched, "{}: {:.300}", answer.status, answer.text);
+    Ok(took)
+}
+
+/// Elements of one list that the webhook reads.
+const MOST: usize = 10_000;
+
 fn measure(contenders: &mut [Contender], script: &Path) -> Result<()> {
     for round in 0..=ROUNDS {
         for contender in &mut *contenders {
@@ -303,7 +345,17 @@ fn load(contender: &Contender, script: &Path) -> Result<Load> {
     })
 }
 
-fn print(contenders: &[Contender; 4], bytes: usize) -> Result<ExitCode> {
+/// The most that a process has had in memory so far, in MiB.
+fn peak(process: u32) -> Result<f64> {
+    let status = fs::read_to_string(format!("/proc/{process}/status"))?;
+    let peak = status
+        .lines()
+        .find_map(|line| line.strip_prefix("VmHWM:"))
+        .context("VmHWM")?;
+    Ok(peak.trim().trim_end_matches(" kB").parse::<f64>()? / 1024.0)
+}
+
+fn print(contenders: &[Contender; 4], bytes: usize, largest: Duration) -> Result<ExitCode> {
     let mut table = Table::new();
     table.load_style(UTF8_FULL_CONDENSED).set_header([
         "",
@@ -326,12 +378,7 @@ fn print(contenders: &[Contender; 4], bytes: usize) -> Result<ExitCode> {
         };
         let (rate, least, most) = median(|load| load.per_second);
         let ((p50, ..), (p99, ..)) = (median(|load| load.p50), median(|load| load.p99));
-        let status = fs::read_to_string(format!("/proc/{}/status", contender.process))?;
-        let peak = status
-            .lines()
-            .find_map(|line| line.strip_prefix("VmHWM:"))
-            .context("VmHWM")?;
-        let peak: f64 = peak.trim().trim_end_matches(" kB").parse::<f64>()? / 1024.0;
+        let peak = contender.peak;
         table.add_row([
             contender.name.to_owned(),
             format!("{rate:.0}"),
@@ -381,6 +428,12 @@ fn print(contenders: &[Contender; 4], bytes: usize) -> Result<ExitCode> {
             format!("{:.1} MiB", ours.3),
             "at most 24 MiB",
             ours.3 <= 24.0,
+        ),
+        (
+            "/mutate of a pod of 10,000 containers, volumes and annotations",
+            format!("{} ms", largest.as_millis()),
+            "at most 500 ms",
+            largest <= Duration::from_millis(500),
         ),
     ] {
         all &= held;

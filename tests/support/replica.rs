@@ -12,7 +12,7 @@ use armorgate::{
     compare::Baseline,
     image::ImageDigest,
     verdict::WhitelistRules,
-    whitelist::{PodTemplate, ProfileRequest, Stage},
+    whitelist::{ClusterTerms, PodTemplate, ProfileRequest, Stage},
 };
 use serde_json::{Value, json};
 
@@ -136,9 +136,9 @@ impl Shop {
         let text = json!({ "spec": { "containers": [self.container(args)] } }).to_string();
         let pod: PodTemplate<'_> = serde_json::from_str(&text)?;
         let (_, _, container) = pod.containers().next().context("a container")?;
-        let terms = (self.baseline, stage);
         let rules = WhitelistRules::default();
-        Ok(ProfileRequest::of(&pod, container, self.digest, &rules, terms).name())
+        let terms = ClusterTerms::new(&rules, self.baseline, stage);
+        Ok(ProfileRequest::of(&pod, container, self.digest, &terms).name())
     }
 }
 

@@ -5,8 +5,6 @@
 
 mod json;
 
-use std::collections::HashMap;
-
 use serde::{Deserialize, de::IgnoredAny};
 
 use self::json::{
@@ -67,15 +65,11 @@ impl<'a> PodTemplate<'a> {
             .chain(regular.map(|(index, container)| (ContainerList::Regular, index, &container.0)))
     }
 
-    /// The value of an annotation; the last one where the object repeats it, as Go reads it.
+    /// The value of the annotation `<prefix><rest>`, of those of AppArmor and Armorgate; the last one where the object repeats it,
+    /// as Go reads it.
     #[must_use]
-    pub fn annotation(&self, name: &str) -> Option<&str> {
-        let annotations = &self.metadata.as_ref()?.0.annotations;
-        let mut found = annotations
-            .iter()
-            .rev()
-            .filter(|(key, _)| key.as_str() == name);
-        found.next().map(|(_, value)| value.as_str())
+    pub fn annotation(&self, prefix: &str, rest: &str) -> Option<&str> {
+        self.metadata.as_ref()?.0.annotations.get(prefix, rest)
     }
 
     /// Whether there is any annotation.
@@ -83,7 +77,7 @@ impl<'a> PodTemplate<'a> {
     pub fn has_annotations(&self) -> bool {
         self.metadata
             .as_ref()
-            .is_some_and(|metadata| !metadata.0.annotations.is_empty())
+            .is_some_and(|metadata| metadata.0.annotations.any)
     }
 
     /// `spec.runtimeClassName`
@@ -150,21 +144,22 @@ impl<'a> PodTemplate<'a> {
     }
 
     fn mounts<'p>(&self, container: &'p PodContainer<'_>) -> Vec<Mount<&'p str>> {
-        if container.volume_mounts.is_empty() {
-            return Vec::new();
-        }
-        let volumes = self.spec.0.volumes.iter();
-        let volumes: HashMap<&str, &Volume<'_>> = volumes
-            .map(|JsonObject(volume)| (volume.name.as_str(), volume))
-            .collect();
         let mounts = container.volume_mounts.iter();
         let told = mounts.filter(|mount| mount.0.mount_path.as_str() != TOKEN_FOLDER);
         told.map(|JsonObject(mount)| Mount {
             path: mount.mount_path.as_str(),
             read_only: mount.read_only.unwrap_or_default(),
-            kind: kind(volumes.get(mount.name.as_str()).copied(), mount),
+            kind: kind(self.volume(mount.name.as_str()), mount),
         })
         .collect()
+    }
+
+    /// A volume, the last of that name.
+    fn volume(&self, name: &str) -> Option<&Volume<'a>> {
+        let volumes = &self.spec.0.volumes;
+        let end = volumes.partition_point(|volume| volume.0.name.as_str() <= name);
+        let JsonObject(volume) = volumes.get(end.checked_sub(1)?)?;
+        (volume.name.as_str() == name).then_some(volume)
     }
 }
 
@@ -324,6 +319,32 @@ mod tests {
         assert!(matches!(workload.mounts[2].kind, MountKind::EmptyDir));
         assert!(workload.mounts[2].read_only);
         assert!(matches!(workload.mounts[3].kind, MountKind::Opaque));
+    }
+
+    #[test]
+    fn the_last_of_what_is_repeated_holds() {
+        let text = r#"{
+            "metadata": { "annotations": {
+                "armorgate.dev/b": "1", "other": "x", "armorgate.dev/bc": "2", "armorgate.dev/b": "3", "armorgate.dev/": null
+            } },
+            "spec": {
+                "volumes": [{ "name": "v", "emptyDir": {} }, { "name": "a" }, { "name": "v", "secret": {} }],
+                "containers": [{ "volumeMounts": [{ "name": "v", "mountPath": "/v" }, { "name": "w", "mountPath": "/w" }] }]
+            }
+        }"#;
+        let pod: PodTemplate<'_> = serde_json::from_str(text).unwrap();
+        let value = |rest| pod.annotation("armorgate.dev/", rest);
+        assert_eq!(
+            ["", "a", "b", "bc", "bcd"].map(value),
+            [Some(""), None, Some("3"), Some("2"), None]
+        );
+        // Nobody asks about it.
+        assert_eq!(pod.annotation("other", ""), None);
+        assert_eq!(pod.annotation("armorgate", ".dev/b"), Some("3"));
+        let (_, _, container) = pod.containers().next().unwrap();
+        let mounts = pod.workload(container).mounts;
+        assert!(matches!(mounts[0].kind, MountKind::ConfigMap { .. }));
+        assert!(matches!(mounts[1].kind, MountKind::Opaque));
     }
 
     #[test]

@@ -14,7 +14,7 @@ use sha2::{Digest as _, Sha256};
 
 use crate::{
     compare::{Baseline, Relation},
-    image::push_hex,
+    image::hex,
 };
 
 use super::name::Name;
@@ -153,10 +153,8 @@ impl ProfileInputs {
         // The name is part of the text: the digits are of a text in which they are missing.
         let digest = Sha256::digest(self.text(&prefix));
         let mut name = prefix;
-        push_hex(
-            &mut name,
-            digest.first_chunk::<HASHED>().unwrap_or(&[0; HASHED]),
-        );
+        let hashed = digest.first_chunk::<HASHED>().unwrap_or(&[0; HASHED]);
+        name.extend(hex(hashed).map(char::from));
         self.write(name)
     }
 
