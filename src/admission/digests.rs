@@ -94,3 +94,29 @@ async fn read(
         None => Ok(Vec::new()),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::{Digests, MAX_IMAGES, Resolver};
+    use crate::image::{ImageDigest, registry::RegistryOptions};
+
+    #[tokio::test]
+    async fn of_many_images_the_first_are_asked_about() {
+        let image = |number: usize| format!("web@{}", ImageDigest::of(&number.to_le_bytes()));
+        let images: Vec<String> = (0..=MAX_IMAGES)
+            .flat_map(|number| [image(number), image(0)])
+            .collect();
+        let resolver = Resolver::new(RegistryOptions::default());
+        let images = images.iter().map(String::as_str);
+        let digests = Digests::find(&resolver, None, None, images).await;
+        assert_eq!(digests.found.len(), MAX_IMAGES);
+        assert_eq!(
+            digests.of(&image(MAX_IMAGES - 1)),
+            Ok(ImageDigest::of(&(MAX_IMAGES - 1).to_le_bytes()))
+        );
+        assert_eq!(
+            digests.of(&image(MAX_IMAGES)),
+            Err("the pod has too many images")
+        );
+    }
+}

@@ -70,7 +70,8 @@ impl Draft {
         }
     }
 
-    pub(super) fn unresolved(
+    /// No profile can be named for a container.
+    pub(super) fn unnamed(
         &mut self,
         policy: &Policy,
         mode: Mode,
@@ -78,13 +79,15 @@ impl Draft {
         why: &str,
     ) {
         let image = text::quote(container.image());
-        let what = said(
-            container,
-            &format!("no profile can be named for image `{image}`: {why}"),
-        );
+        let what = format!("no profile can be named for image `{image}`: {why}");
+        self.unresolved(policy, mode, &said(container, &what));
+    }
+
+    /// What there is no profile for is let in or refused, as the policy has it.
+    pub(super) fn unresolved(&mut self, policy: &Policy, mode: Mode, what: &str) {
         match policy.whitelist.on_unresolved {
-            UnresolvedRule::Allow => self.skip(mode, &what),
-            UnresolvedRule::Deny => self.refuse(mode, &what),
+            UnresolvedRule::Allow => self.skip(mode, what),
+            UnresolvedRule::Deny => self.refuse(mode, what),
         }
     }
 

@@ -29,7 +29,9 @@ use crate::{
     report::text,
     telemetry::RequestLabels,
     verdict::{GeneratedNames, Kind, Mode, Policy},
-    whitelist::{ClusterTerms, PodContainer, PodTemplate, ProfileRequest, Step, generated, step},
+    whitelist::{
+        ClusterTerms, PodContainer, PodTemplate, ProfileRequest, Recorded, Step, generated, step,
+    },
 };
 
 /// How often the API server is asked for its version.
@@ -122,11 +124,22 @@ impl Mutator {
         if mode == Mode::Off {
             return Ok(draft.finish());
         }
-        // An object of another shape is for the API server's validation, and for the gate.
-        if let Some(pod) = request.take_template() {
-            let namespace = request.namespace();
-            self.review((&*policy, mode), namespace, &pod, &mut draft)
-                .await;
+        match request.take_template() {
+            Ok(None) => {}
+            Ok(Some(pod)) => {
+                let namespace = request.namespace();
+                self.review((&*policy, mode), namespace, &pod, &mut draft)
+                    .await;
+            }
+            // The API server has read it: there is more of something than is read here.
+            Err(why) => draft.unresolved(
+                &policy,
+                mode,
+                &format!(
+                    "the pod cannot be read: {}",
+                    text::sentence(&why.to_string())
+                ),
+            ),
         }
         Ok(draft.finish())
     }
@@ -154,9 +167,10 @@ impl Mutator {
             return;
         };
         let terms = ClusterTerms::new(&policy.whitelist, baseline, plan::stage(mode));
+        let recorded = Recorded::of(pod);
         let mut wanted = Vec::new();
         for (list, index, container) in pod.containers() {
-            match step(pod, container, &policy.whitelist) {
+            match step(pod, &recorded, container, &policy.whitelist) {
                 Step::Generate => wanted.push((list, index, container)),
                 Step::Keep | Step::Named => {}
                 Step::Skip(why) => draft.skip(mode, &said(container, why)),
@@ -176,7 +190,7 @@ impl Mutator {
                     digest,
                     name: ProfileRequest::name_of(pod, container, digest, &terms),
                 }),
-                Err(why) => draft.unresolved(policy, mode, container, why),
+                Err(why) => draft.unnamed(policy, mode, container, why),
             }
         }
         if placed.is_empty() {
@@ -193,7 +207,7 @@ impl Mutator {
         } else {
             Place::Field
         };
-        let patch = plan::patch(pod, &placed, &policy.whitelist, place);
+        let patch = plan::patch((pod, &recorded), &placed, &policy.whitelist, place);
         if !patch.is_empty() {
             draft.labels.verdict = "mutated";
             draft.answer.patch = plan::to_json(&patch);
@@ -221,7 +235,7 @@ impl Mutator {
             request.namespace(),
             &mut Draft::new(&request, Operation::Create),
         );
-        let pod = request.take_template()?;
+        let pod = request.take_template().ok()??;
         let nodes = self.gate.nodes.defaults().ok();
         let baseline = policy.generation_baseline(nodes.as_deref())?;
         let asking: Vec<&PodContainer<'_>> = pod
@@ -266,9 +280,8 @@ impl Mutator {
 
 /// Whose pull secrets a pod's images may be asked for with, where the policy has it so.
 fn secrets(policy: &Policy, pod: &PodTemplate<'_>, namespace: &str) -> Option<PullSecrets> {
-    policy.registries.pull_secrets.then(|| PullSecrets {
-        namespace: namespace.to_owned(),
-        service_account: pod.service_account().to_owned(),
-        names: pod.pull_secrets().map(str::to_owned).collect(),
-    })
+    policy
+        .registries
+        .pull_secrets
+        .then(|| PullSecrets::new(namespace, pod.service_account(), pod.pull_secrets()))
 }

@@ -7,7 +7,7 @@ use serde::Serialize;
 use crate::{
     image::ImageDigest,
     verdict::{ANNOTATION_PREFIX, ContainerList, Mode, WhitelistRules},
-    whitelist::{Asked, IMAGES_ANNOTATION, PodContainer, PodTemplate, Stage, of_field, recorded},
+    whitelist::{Asked, IMAGES_ANNOTATION, PodContainer, PodTemplate, Recorded, Stage, of_field},
 };
 
 /// A container that gets a profile.
@@ -84,7 +84,7 @@ pub(super) enum Place {
 
 /// The patch that gives containers their profiles: nothing where they have them.
 pub(super) fn patch<'p>(
-    pod: &PodTemplate<'_>,
+    (pod, recorded): (&PodTemplate<'_>, &Recorded),
     placed: &'p [Placed<'_>],
     rules: &WhitelistRules,
     place: Place,
@@ -107,7 +107,7 @@ pub(super) fn patch<'p>(
             operations.push(Operation::add(path(at, "image"), Added::Text(pinned)));
         }
     }
-    if let Some(images) = images(pod, placed) {
+    if let Some(images) = images(recorded, placed) {
         annotations.insert(IMAGES_ANNOTATION.to_owned(), images);
     }
     if pod.has_annotations() {
@@ -124,8 +124,7 @@ pub(super) fn patch<'p>(
 }
 
 /// The annotation of the images' digests, where it is not so yet.
-fn images(pod: &PodTemplate<'_>, placed: &[Placed<'_>]) -> Option<String> {
-    let before = recorded(pod);
+fn images(Recorded(before): &Recorded, placed: &[Placed<'_>]) -> Option<String> {
     let mut after: BTreeMap<&str, Cow<'_, str>> = before
         .iter()
         .map(|(container, digest)| (container.as_str(), digest.as_str().into()))
@@ -213,12 +212,12 @@ fn annotation_path(key: &str) -> String {
     path
 }
 
-/// Bytes of most paths.
+/// Bytes of most paths, and of a name with its container.
 const TYPICAL_PATH: usize = 64;
 
 /// `web=armorgate.nginx.0123456789abcdef, …`
 pub(super) fn listed(placed: &[Placed<'_>]) -> String {
-    let mut list = String::with_capacity(TYPICAL * placed.len());
+    let mut list = String::with_capacity(TYPICAL_PATH * placed.len());
     for at in placed {
         if !list.is_empty() {
             list.push_str(", ");
@@ -234,7 +233,11 @@ mod tests {
     use serde_json::{Value, json};
 
     use super::{Place, Placed, patch};
-    use crate::{image::ImageDigest, verdict::WhitelistRules, whitelist::PodTemplate};
+    use crate::{
+        image::ImageDigest,
+        verdict::WhitelistRules,
+        whitelist::{PodTemplate, Recorded},
+    };
 
     fn patched(pod: &Value, rules: &WhitelistRules) -> Value {
         patched_at(pod, rules, Place::Field)
@@ -251,7 +254,7 @@ mod tests {
             name: "armorgate.x.0".to_owned(),
         });
         let placed: Vec<_> = placed.collect();
-        serde_json::to_value(patch(&pod, &placed, rules, place)).unwrap()
+        serde_json::to_value(patch((&pod, &Recorded::of(&pod)), &placed, rules, place)).unwrap()
     }
 
     #[test]

@@ -159,3 +159,21 @@ impl Expiry<Asked, Found> for Age {
         Some(if found.is_ok() { FRESH } else { FAILED })
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use futures_util::FutureExt as _;
+
+    use super::{ImageDigest, RegistryOptions, Resolver, asked};
+
+    #[test]
+    fn what_was_found_is_known() {
+        let resolver = Resolver::new(RegistryOptions::default());
+        let digest = ImageDigest::of(b"image");
+        assert_eq!(resolver.known("web:1", &[]), None);
+        let inserted = resolver.known.insert(asked("web:1", &[]), Ok(digest));
+        inserted.now_or_never().unwrap();
+        assert_eq!(resolver.known("web:1", &[]), Some(Ok(digest)));
+        assert_eq!(resolver.known("web:2", &[]), None);
+    }
+}

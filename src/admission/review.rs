@@ -153,12 +153,12 @@ impl<'a> ReviewRequest<'a> {
         }
     }
 
-    /// The pod; none where there is none, or something of another shape.
-    pub(super) fn take_template(&mut self) -> Option<PodTemplate<'a>> {
+    /// The pod, where there is one.
+    pub(super) fn take_template(&mut self) -> serde_json::Result<Option<PodTemplate<'a>>> {
         match std::mem::take(&mut self.object) {
-            Object::Template(pod) => Some(pod),
-            Object::Raw(json) => serde_json::from_str(json.get()).ok(),
-            Object::Absent | Object::Read(_) => None,
+            Object::Template(pod) => Ok(Some(pod)),
+            Object::Raw(json) => serde_json::from_str(json.get()).map(Some),
+            Object::Absent | Object::Read(_) => Ok(None),
         }
     }
 

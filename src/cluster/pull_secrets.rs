@@ -22,11 +22,36 @@ pub struct PullSecrets {
     pub namespace: String,
     /// Its service account.
     pub service_account: String,
-    /// What it names itself.
-    pub names: Vec<String>,
+    /// What it names itself, each once.
+    names: Vec<String>,
 }
 
 impl PullSecrets {
+    /// Of a pod in this namespace, with this service account and these names in it: nobody checks how many, or how often.
+    pub fn new<'n>(
+        namespace: &str,
+        service_account: &str,
+        names: impl Iterator<Item = &'n str>,
+    ) -> Self {
+        let mut distinct: Vec<String> = Vec::new();
+        for name in names.filter(|name| !name.is_empty()) {
+            if distinct.len() < MAX_SECRETS && !distinct.iter().any(|known| known == name) {
+                distinct.push(name.to_owned());
+            }
+        }
+        Self {
+            namespace: namespace.to_owned(),
+            service_account: service_account.to_owned(),
+            names: distinct,
+        }
+    }
+
+    /// What the pod names itself.
+    #[must_use]
+    pub fn names(&self) -> &[String] {
+        &self.names
+    }
+
     /// Reads them. One that may not be read is an error: a pod would be told that its image does not exist.
     pub async fn read(&self, client: &Client) -> Result<Vec<CredentialSource>, ClusterError> {
         let mut names = self.names.clone();
@@ -65,7 +90,7 @@ mod tests {
     use k8s_openapi::api::core::v1::Secret;
     use serde_json::json;
 
-    use super::{CredentialSource, source};
+    use super::{CredentialSource, MAX_SECRETS, PullSecrets, source};
 
     #[test]
     fn only_secrets_of_the_type_are_taken() {
@@ -78,5 +103,14 @@ mod tests {
         assert!(matches!(found, Some(CredentialSource::Secret(text)) if text == b"{}"));
         assert!(secret("Opaque", ".dockerconfigjson").is_none());
         assert!(secret("kubernetes.io/dockerconfigjson", "other").is_none());
+    }
+    #[test]
+    fn names_are_kept_once_and_no_more_than_are_read() {
+        let names: Vec<String> = (0..2 * MAX_SECRETS)
+            .map(|number| number.to_string())
+            .collect();
+        let twice = names.iter().flat_map(|name| ["", name, name]);
+        let secrets = PullSecrets::new("shop", "default", twice);
+        assert_eq!(secrets.names(), &names[..MAX_SECRETS]);
     }
 }

@@ -1,15 +1,12 @@
 //! Which profiles a pod, or a template, needs: nobody gets one for a name that is not its own.
 
-use std::collections::BTreeMap;
-
 use crate::{
     cluster::PullSecrets,
     compare::Baseline,
     image::ImageDigest,
     verdict::Policy,
     whitelist::{
-        ClusterTerms, IMAGES_ANNOTATION, PodContainer, PodTemplate, ProfileRequest, Stage,
-        generated,
+        ClusterTerms, PodContainer, PodTemplate, ProfileRequest, Recorded, Stage, generated,
     },
 };
 
@@ -24,9 +21,6 @@ pub(crate) struct Need {
     pub(crate) secrets: PullSecrets,
 }
 
-/// LIMIT: bytes of the annotation with the digests.
-const MAX_ANNOTATION: usize = 256 << 10;
-
 /// The profiles that a pod needs: of each container whose profile has a generated name, if that is really the name of what the
 /// pod says of it. A name of an earlier configuration has its profile already, or none.
 pub(crate) fn of_pod(
@@ -35,11 +29,7 @@ pub(crate) fn of_pod(
     policy: &Policy,
     baselines: &[Baseline],
 ) -> Vec<Need> {
-    let digests = pod.annotation(IMAGES_ANNOTATION, "");
-    let digests = digests.filter(|text| text.len() <= MAX_ANNOTATION);
-    let digests: BTreeMap<String, String> = digests
-        .and_then(|text| serde_json::from_str(text).ok())
-        .unwrap_or_default();
+    let Recorded(digests) = Recorded::of(pod);
     let needs = pod.containers().filter_map(|(_, _, container)| {
         let name = generated(pod, container)?;
         let digest: ImageDigest = digests.get(container.name())?.parse().ok()?;
@@ -81,11 +71,7 @@ fn need(pod: &PodTemplate<'_>, namespace: &str, request: ProfileRequest) -> Need
 
 /// With whose credentials a pod's images may be read.
 pub(crate) fn secrets(pod: &PodTemplate<'_>, namespace: &str) -> PullSecrets {
-    PullSecrets {
-        namespace: namespace.to_owned(),
-        service_account: pod.service_account().to_owned(),
-        names: pod.pull_secrets().map(str::to_owned).collect(),
-    }
+    PullSecrets::new(namespace, pod.service_account(), pod.pull_secrets())
 }
 
 #[cfg(test)]
@@ -136,7 +122,7 @@ mod tests {
             }
             let needs = needs(&pod(&name, &digest.to_string()));
             assert_eq!(needs[0].name, name);
-            assert_eq!(needs[0].secrets.names, ["p"]);
+            assert_eq!(needs[0].secrets.names(), ["p"]);
             assert_eq!(needs[0].secrets.service_account, "s");
             // Of another image, or of other arguments.
             let other = ImageDigest::of(b"other").to_string();

@@ -24,7 +24,7 @@ use crate::{
     report::text::sentence,
     telemetry::{ControllerMetrics, GenerationLabels},
     verdict::{Kind, Mode, Policy},
-    whitelist::{Outcome, PodTemplate, RequestedProfile, Stage, Step, step},
+    whitelist::{Outcome, PodTemplate, Recorded, RequestedProfile, Stage, Step, step},
 };
 
 /// What the configuration says.
@@ -116,9 +116,11 @@ impl Work {
         let Some(baseline) = baselines.first().filter(|_| is_asked) else {
             return Ok(Vec::new());
         };
+        let recorded = Recorded::of(&pod);
         let mut found = Vec::new();
         for (_, _, container) in pod.containers() {
-            if !matches!(step(&pod, container, &policy.whitelist), Step::Generate) {
+            let step = step(&pod, &recorded, container, &policy.whitelist);
+            if !matches!(step, Step::Generate) {
                 continue;
             }
             let source = parse(container.image())?;

@@ -146,8 +146,9 @@ fn localhost(name: &str) -> Result<Profile<'_>, Problem<'_>> {
         "" => Err(Problem::MissingName),
         // The kernel's name for no profile, which CRI-O passes on.
         "unconfined" => Ok(Profile::Unconfined),
-        _ if name.trim() != name => Err(Problem::PaddedName),
+        // Before anything looks at all of it: every container of a pod may have to.
         _ if name.len() > MAX_PROFILE_NAME => Err(Problem::TooLongName),
+        _ if name.trim() != name => Err(Problem::PaddedName),
         _ => Ok(Profile::Localhost(name)),
     }
 }

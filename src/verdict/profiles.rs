@@ -2,6 +2,7 @@
 
 use std::{
     collections::HashMap,
+    hash::{DefaultHasher, Hash, Hasher},
     sync::{Arc, Mutex, PoisonError},
 };
 
@@ -52,14 +53,38 @@ struct TextFile {
     name: String,
     text: Arc<[u8]>,
     includes: Arc<dyn Includes + Send + Sync>,
-    /// All texts that it is made of.
-    texts: Arc<[Arc<[u8]>]>,
+    texts: Texts,
+}
+
+/// All texts that a file is made of. Hashed once: they may be long, and every container that names one of its profiles asks.
+#[derive(Clone, PartialEq, Eq)]
+struct Texts {
+    hash: u64,
+    all: Arc<[Arc<[u8]>]>,
+}
+
+impl Texts {
+    fn of(sources: &Sources) -> Self {
+        let all: Arc<[Arc<[u8]>]> = sources.files().map(|file| Arc::clone(&file.text)).collect();
+        let mut hasher = DefaultHasher::new();
+        all.hash(&mut hasher);
+        Self {
+            hash: hasher.finish(),
+            all,
+        }
+    }
+}
+
+impl Hash for Texts {
+    fn hash<H: Hasher>(&self, hasher: &mut H) {
+        hasher.write_u64(self.hash);
+    }
 }
 
 /// What a comparison is about: nothing else shapes it.
 #[derive(Clone, PartialEq, Eq, Hash)]
 struct Question {
-    texts: Arc<[Arc<[u8]>]>,
+    texts: Texts,
     profile: String,
     baseline: Baseline,
 }
@@ -117,7 +142,7 @@ impl ProfileTexts {
             name: file.to_owned(),
             text,
             includes,
-            texts: texts(&loaded.sources),
+            texts: Texts::of(&loaded.sources),
         });
         self.problems.extend(error);
     }
@@ -202,7 +227,7 @@ impl Profiles for ProfileTexts {
             }
         };
         let question = Question {
-            texts: Arc::clone(&self.files.get(placed.file)?.texts),
+            texts: self.files.get(placed.file)?.texts.clone(),
             profile: name.to_owned(),
             baseline,
         };
@@ -259,10 +284,6 @@ fn first_error(sources: &Sources, diagnostics: &[Diagnostic], file: &str) -> Opt
             |help| format!("{}: {help}", error.message),
         ),
     })
-}
-
-fn texts(sources: &Sources) -> Arc<[Arc<[u8]>]> {
-    sources.files().map(|file| Arc::clone(&file.text)).collect()
 }
 
 fn unknown(why: String) -> Comparison {

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use super::{IMAGES_ANNOTATION, PodContainer, PodTemplate};
+use super::{IMAGES_ANNOTATION, PodContainer, PodTemplate, request::asks_for_too_much};
 use crate::verdict::{
     ANNOTATION_PREFIX, AppArmorField, GENERATED_PREFIX, OwnProfileRule, Text, WhitelistRules,
 };
@@ -24,15 +24,23 @@ pub enum Step {
 
 /// What becomes of a container, as far as the pod says it.
 #[must_use]
-pub fn step(pod: &PodTemplate<'_>, container: &PodContainer<'_>, rules: &WhitelistRules) -> Step {
+pub fn step(
+    pod: &PodTemplate<'_>,
+    recorded: &Recorded,
+    container: &PodContainer<'_>,
+    rules: &WhitelistRules,
+) -> Step {
     if container.is_privileged() {
         return Step::Skip("privileged containers get none");
+    }
+    if rules.allow_exec && asks_for_too_much(pod, container) {
+        return Step::Skip("its annotation `armorgate.dev/allow-exec` is over 16 KiB");
     }
     match asked(pod, container) {
         Asked::Nothing => Step::Generate,
         Asked::Localhost(name) if name.starts_with(GENERATED_PREFIX) => {
             // Whoever wrote both is given the name that is right for it.
-            if recorded(pod).contains_key(container.name()) {
+            if recorded.0.contains_key(container.name()) {
                 Step::Generate
             } else {
                 Step::Named
@@ -104,19 +112,29 @@ pub(crate) fn of_field<'p>(field: &'p AppArmorField<'_>) -> Asked<'p> {
     }
 }
 
-/// The digests that the pod's annotation holds, by container.
-pub(crate) fn recorded(pod: &PodTemplate<'_>) -> BTreeMap<String, String> {
-    let annotation = pod.annotation(IMAGES_ANNOTATION, "");
-    annotation
-        .and_then(|text| serde_json::from_str(text).ok())
-        .unwrap_or_default()
+/// The digests that the pod's annotation holds, by container. Read once for a pod: it may be as large as the pod.
+#[derive(Clone, Debug, Default)]
+pub struct Recorded(pub(crate) BTreeMap<String, String>);
+
+impl Recorded {
+    /// What a pod has; nothing where that is no object of texts, or too much.
+    #[must_use]
+    pub fn of(pod: &PodTemplate<'_>) -> Self {
+        let annotation = pod.annotation(IMAGES_ANNOTATION, "");
+        let annotation = annotation.filter(|text| text.len() <= MAX_ANNOTATION);
+        let digests = annotation.and_then(|text| serde_json::from_str(text).ok());
+        Self(digests.unwrap_or_default())
+    }
 }
+
+/// LIMIT: bytes of the annotation with a pod's digests; the API server keeps no more of all annotations together.
+const MAX_ANNOTATION: usize = 256 << 10;
 
 #[cfg(test)]
 mod tests {
     use serde_json::json;
 
-    use super::{OwnProfileRule, PodTemplate, Step, WhitelistRules, step};
+    use super::{OwnProfileRule, PodTemplate, Recorded, Step, WhitelistRules, step};
 
     #[test]
     fn what_a_container_asks_for_decides() {
@@ -176,7 +194,7 @@ mod tests {
             let pod: PodTemplate<'_> = serde_json::from_str(&text).unwrap();
             let (_, _, container) = pod.containers().next().unwrap();
             for (rules, expected) in [(&WhitelistRules::default(), kept), (&replacing, replaced)] {
-                let step = match step(&pod, container, rules) {
+                let step = match step(&pod, &Recorded::of(&pod), container, rules) {
                     Step::Generate => "Generate",
                     Step::Keep => "Keep",
                     Step::Named => "Named",

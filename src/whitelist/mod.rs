@@ -34,8 +34,8 @@ mod workload;
 mod wrappers;
 mod written;
 
-pub(crate) use choice::{Asked, generated, of_field, recorded};
-pub use choice::{Step, step};
+pub(crate) use choice::{Asked, generated, of_field};
+pub use choice::{Recorded, Step, step};
 pub use enforce::Enforcement;
 pub use list::{
     Gap, GapKind, Kind, Note, Outcome, Place, Program, ProgramName, Reason, Start, StartKind,

@@ -199,11 +199,19 @@ fn allow_exec<'p>(
     container: &PodContainer<'_>,
     rules: &WhitelistRules,
 ) -> Option<&'p str> {
-    if !rules.allow_exec {
-        return None;
-    }
-    pod.annotation(ALLOW_EXEC_ANNOTATION, container.name())
+    let annotation = pod.annotation(ALLOW_EXEC_ANNOTATION, container.name());
+    annotation.filter(|paths| rules.allow_exec && paths.len() <= MAX_ALLOW_EXEC)
 }
+
+/// Whether what a pod asks for in an annotation is more than is read.
+pub(super) fn asks_for_too_much(pod: &PodTemplate<'_>, container: &PodContainer<'_>) -> bool {
+    let annotation = pod.annotation(ALLOW_EXEC_ANNOTATION, container.name());
+    annotation.is_some_and(|paths| paths.len() > MAX_ALLOW_EXEC)
+}
+
+/// LIMIT: bytes of the paths that a pod may ask for. Until the API server has looked at a pod, thousands of its containers may have
+/// one name, and so one such annotation.
+const MAX_ALLOW_EXEC: usize = 16 << 10;
 
 fn workload<'p>(
     pod: &'p PodTemplate<'_>,

@@ -87,6 +87,14 @@ pub(crate) fn profiles_of_images(cluster: &Cluster) -> Result<()> {
     let own = profile_of(cluster, &pod("own", &web, &context(&name)), false)?;
     ensure!(own.as_ref() == Some(&name), "{own:?}");
 
+    // Large ones are read on another thread.
+    for (of, context) in [("large", json!({})), ("large-own", context(&name))] {
+        let mut large = pod(of, &web, &context);
+        large["metadata"]["annotations"] = json!({ "padding": "x".repeat(200 << 10) });
+        let given = profile_of(cluster, &large, false)?;
+        ensure!(given.as_ref() == Some(&name), "{given:?} {name}");
+    }
+
     // Before Kubernetes 1.30 the name stands in an annotation. The API server of today copies it to the field: it is sent past it.
     for (image, is_own) in [(&web, true), (&format!("{host}/other:1"), false)] {
         let mut annotated = pod("annotated", image, &json!({}));

@@ -49,10 +49,12 @@ fn live(world: &World, subject: &Subject) -> Result<()> {
         profile.starts_with(&format!("armorgate.{}.", subject.name)),
         "{profile}"
     );
-    // What a probe has begun beside it may be on its way into the profile still, or out of the container.
+    // What a probe has begun beside it may be on its way still, from the runtime into the profile, or out of the container.
     let expected = format!("{profile} (enforce)");
     let processes = until(&format!("only {expected}"), || {
         let labels = pods::labels(world, &pod)?;
+        let is_either = |label: &String| *label == expected || label == "unconfined";
+        ensure!(labels.iter().all(is_either), "{labels:?}, not {expected}");
         let is_whole = !labels.is_empty() && labels.iter().all(|label| *label == expected);
         Ok(is_whole
             .then_some(labels.len())
@@ -97,13 +99,16 @@ fn live(world: &World, subject: &Subject) -> Result<()> {
 
 /// Waits for what comes within a minute, and says what was there instead of it.
 fn until<T>(what: &str, mut look: impl FnMut() -> Result<Result<T, String>>) -> Result<T> {
-    let mut seen = String::new();
-    let came = wait_until(what, 60, || match look()? {
+    let mut seen = None;
+    let came = wait_until(what, 60, || match look().inspect_err(|_| seen = None)? {
         Ok(came) => Ok(Some(came)),
         Err(instead) => {
-            seen = instead;
+            seen = Some(instead);
             Ok(None)
         }
     });
-    came.with_context(|| seen)
+    match (came, seen) {
+        (Err(error), Some(seen)) => Err(error.context(seen)),
+        (came, _) => came,
+    }
 }

@@ -214,13 +214,14 @@ fn many_large_bodies_at_once_are_answered_or_shed() -> Result<()> {
     containers["request"]["object"]["spec"]["containers"] = json!(vec![json!({}); 1_000_000]);
     let bodies =
         [review(&padded), groups, containers].map(|body| Arc::new(body.to_string().into_bytes()));
-    let workers: Vec<_> = (0..24)
+    let workers: Vec<_> = (0..30)
         .map(|index| {
+            let path = ["/validate", "/mutate"][index % 2];
             let (server, body) = (
                 Arc::clone(&server),
                 Arc::clone(&bodies[index % bodies.len()]),
             );
-            thread::spawn(move || server.post(&body))
+            thread::spawn(move || server.post_to(path, &body))
         })
         .collect();
     let mut answered = 0;

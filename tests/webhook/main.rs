@@ -4,11 +4,12 @@
 
 mod bad_input;
 mod limits;
+mod mutation;
 mod serving;
 #[path = "../support/mod.rs"]
 mod support;
 
-use std::path::PathBuf;
+use std::{fs, path::PathBuf};
 
 use anyhow::{Result, ensure};
 use serde_json::{Value, json};
@@ -23,7 +24,18 @@ pub(crate) struct Server {
 
 impl Server {
     pub(crate) fn start(arguments: &[&str]) -> Result<Self> {
+        Self::start_in(tempfile::tempdir()?, arguments)
+    }
+
+    /// One with this configuration.
+    pub(crate) fn configured(config: &Value) -> Result<Self> {
         let folder = tempfile::tempdir()?;
+        let file = folder.path().join("config.yaml");
+        fs::write(&file, config.to_string())?;
+        Self::start_in(folder, &["--config", &file.display().to_string()])
+    }
+
+    fn start_in(folder: tempfile::TempDir, arguments: &[&str]) -> Result<Self> {
         let certificates = CertificateFiles::new(folder.path())?;
         let mut webhook = Webhook::start(&program(), &folder.path().join("log"), 0, |command| {
             command.arg("--standalone").args(arguments);
@@ -42,12 +54,11 @@ impl Server {
     }
 
     pub(crate) fn post(&self, body: &[u8]) -> Result<Answer> {
-        post(
-            self.webhook.address,
-            &self.certificates.ca,
-            "/validate",
-            body,
-        )
+        self.post_to("/validate", body)
+    }
+
+    pub(crate) fn post_to(&self, path: &str, body: &[u8]) -> Result<Answer> {
+        post(self.webhook.address, &self.certificates.ca, path, body)
     }
 
     /// The response in the answer to a review of this object.

@@ -55,11 +55,7 @@ fn need(name: &str, image: &str) -> Need {
             mounts: Mounts::Closed,
         },
     };
-    let secrets = PullSecrets {
-        namespace: String::new(),
-        service_account: String::new(),
-        names: Vec::new(),
-    };
+    let secrets = PullSecrets::new("", "", std::iter::empty());
     Need {
         name: name.to_owned(),
         request,
