@@ -174,6 +174,7 @@ impl Mutator {
                 Step::Generate => wanted.push((list, index, container)),
                 Step::Keep | Step::Named => {}
                 Step::Skip(why) => draft.skip(mode, &said(container, why)),
+                Step::Unnamable(why) => draft.unresolved(policy, mode, &said(container, why)),
                 Step::Refuse(why) => draft.refuse(mode, &said(container, why)),
             }
         }
@@ -235,7 +236,16 @@ impl Mutator {
             request.namespace(),
             &mut Draft::new(&request, Operation::Create),
         );
-        let pod = request.take_template().ok()??;
+        let pod = match request.take_template() {
+            Ok(pod) => pod?,
+            Err(why) => {
+                let why = format!(
+                    "the pod cannot be read: {}",
+                    text::sentence(&why.to_string())
+                );
+                return Some(GeneratedNames::untold(mode == Mode::Enforce, &why));
+            }
+        };
         let nodes = self.gate.nodes.defaults().ok();
         let baseline = policy.generation_baseline(nodes.as_deref())?;
         let asking: Vec<&PodContainer<'_>> = pod
@@ -257,6 +267,7 @@ impl Mutator {
         Some(GeneratedNames {
             are_enforced: mode == Mode::Enforce,
             names: names.collect(),
+            otherwise: None,
         })
     }
 

@@ -18,7 +18,7 @@ use hyper::{
     StatusCode,
     header::{CONTENT_TYPE, RETRY_AFTER},
 };
-use tokio::{runtime::Handle, sync::Semaphore, task::spawn_blocking};
+use tokio::sync::Semaphore;
 
 use super::{
     body::{BodyError, BodyReader, discard},
@@ -110,7 +110,7 @@ const MAX_WAITING: usize = 32;
 /// LIMIT: pods that are mutated at the same time; more are turned away.
 const MAX_MUTATING: usize = 256;
 
-/// LIMIT: bodies from here on are read on a thread of their own, as that may take over a millisecond.
+/// LIMIT: bodies from here on are judged on a thread of their own, as that may take over a millisecond.
 const LARGE_BODY: usize = 128 * 1024;
 
 fn defect() -> Refusal {
@@ -183,20 +183,18 @@ impl Webhook {
                 .mutating
                 .try_acquire()
                 .map_err(|_| Refusal::Overloaded)?;
-            let mutate = async |webhook: &Self, bytes: &[u8]| webhook.mutate(bytes).await;
-            return self.aside_if_large(&body.bytes, mutate).await?;
+            return self.mutate(&body.bytes).await;
         }
-        let generated = async |webhook: &Self, bytes: &[u8]| webhook.generated(bytes).await;
-        let generated = self.aside_if_large(&body.bytes, generated).await?;
+        let generated = self.generated(&body.bytes).await;
         let mut evaluation = self
-            .evaluate(&body.bytes, Unseen::Report, generated.clone())
+            .evaluate(&body.bytes, Unseen::Report, generated.as_ref())
             .await?;
         if let Evaluation::NamespaceUnseen(namespace) = &evaluation {
             // Whoever names namespaces that do not exist must not keep others from being answered.
             drop(slot);
             self.wait_for(namespace).await;
             evaluation = self
-                .evaluate(&body.bytes, Unseen::UseDefault, generated)
+                .evaluate(&body.bytes, Unseen::UseDefault, generated.as_ref())
                 .await?;
         }
         match evaluation {
@@ -227,8 +225,10 @@ impl Webhook {
     async fn generated(&self, body: &[u8]) -> Option<Arc<GeneratedNames>> {
         memchr::memmem::find(body, GENERATED_PREFIX.as_bytes())?;
         let names = AssertUnwindSafe(self.mutator.generated_names(body)).catch_unwind();
-        // Nothing known is no name of its own.
-        names.await.unwrap_or_default().map(Arc::new)
+        let names = names
+            .await
+            .unwrap_or_else(|_| Some(GeneratedNames::untold(true, &defect().to_string())));
+        names.map(Arc::new)
     }
 
     async fn wait_for(&self, namespace: &str) {
@@ -244,26 +244,17 @@ impl Webhook {
         self: &Arc<Self>,
         body: &Bytes,
         unseen: Unseen,
-        generated: Option<Arc<GeneratedNames>>,
+        generated: Option<&Arc<GeneratedNames>>,
     ) -> Result<Evaluation, Refusal> {
-        let evaluate = async move |webhook: &Self, bytes: &[u8]| {
-            webhook.evaluate_here(bytes, unseen, generated.as_deref())
-        };
-        self.aside_if_large(body, evaluate).await?
-    }
-
-    /// Does something with a body: with a large one on a thread of its own, where it keeps nobody else waiting.
-    async fn aside_if_large<T: Send + 'static>(
-        self: &Arc<Self>,
-        body: &Bytes,
-        work: impl AsyncFnOnce(&Self, &[u8]) -> T + Send + 'static,
-    ) -> Result<T, Refusal> {
         if body.len() < LARGE_BODY {
-            return Ok(work(self, body).await);
+            return self.evaluate_here(body, unseen, generated.map(|names| &**names));
         }
-        let (webhook, body, runtime) = (Arc::clone(self), body.clone(), Handle::current());
-        let task = spawn_blocking(move || runtime.block_on(work(&webhook, &body)));
-        task.await.map_err(|_| Refusal::Internal)
+        let (webhook, body) = (Arc::clone(self), body.clone());
+        let generated = generated.cloned();
+        let task = tokio::task::spawn_blocking(move || {
+            webhook.evaluate_here(&body, unseen, generated.as_deref())
+        });
+        task.await.map_err(|_| Refusal::Internal)?
     }
 
     /// A defect must not take down the connection, which the API server shares among all its requests.

@@ -11,6 +11,8 @@ pub struct GeneratedNames {
     pub are_enforced: bool,
     /// The name by the container's own name, or why it cannot be told.
     pub names: HashMap<String, Result<String, Arc<str>>>,
+    /// Why the name of any other container cannot be told, where that is so.
+    pub otherwise: Option<Arc<str>>,
 }
 
 /// What a generated profile's name is to a container.
@@ -27,13 +29,25 @@ pub(super) enum Ownership {
 }
 
 impl GeneratedNames {
+    /// No name can be told: why.
+    pub(crate) fn untold(are_enforced: bool, why: &str) -> Self {
+        Self {
+            are_enforced,
+            names: HashMap::new(),
+            otherwise: Some(why.into()),
+        }
+    }
+
     pub(super) fn ownership(&self, container: &str, profile: &str) -> Ownership {
         match self.names.get(container) {
             Some(Ok(own)) if own == profile => Ownership::Own,
             _ if !self.are_enforced => Ownership::Free,
             Some(Ok(own)) => Ownership::Borrowed(Some(own.clone())),
             Some(Err(why)) => Ownership::Untold(Arc::clone(why)),
-            None => Ownership::Borrowed(None),
+            None => match &self.otherwise {
+                Some(why) => Ownership::Untold(Arc::clone(why)),
+                None => Ownership::Borrowed(None),
+            },
         }
     }
 }

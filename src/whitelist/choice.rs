@@ -16,6 +16,8 @@ pub enum Step {
     Keep,
     /// It stays as it is: why.
     Skip(&'static str),
+    /// It would get a profile, but none can be named: why.
+    Unnamable(&'static str),
     /// The pod is refused: why.
     Refuse(&'static str),
     /// It names a generated profile, which `/validate` judges.
@@ -33,9 +35,21 @@ pub fn step(
     if container.is_privileged() {
         return Step::Skip("privileged containers get none");
     }
-    if rules.allow_exec && asks_for_too_much(pod, container) {
-        return Step::Skip("its annotation `armorgate.dev/allow-exec` is over 16 KiB");
+    match wanted(pod, recorded, container, rules) {
+        Step::Generate if rules.allow_exec && asks_for_too_much(pod, container) => {
+            Step::Unnamable("its annotation `armorgate.dev/allow-exec.<container>` is over 4 KiB")
+        }
+        step => step,
     }
+}
+
+/// The same, as far as the container's own profile decides it.
+fn wanted(
+    pod: &PodTemplate<'_>,
+    recorded: &Recorded,
+    container: &PodContainer<'_>,
+    rules: &WhitelistRules,
+) -> Step {
     match asked(pod, container) {
         Asked::Nothing => Step::Generate,
         Asked::Localhost(name) if name.starts_with(GENERATED_PREFIX) => {
@@ -199,6 +213,7 @@ mod tests {
                     Step::Keep => "Keep",
                     Step::Named => "Named",
                     Step::Refuse(_) => "Refuse",
+                    Step::Unnamable(_) => "Unnamable",
                     Step::Skip(_) => "Skip",
                 };
                 assert_eq!(step, expected, "{text}");

@@ -211,7 +211,7 @@ pub(super) fn asks_for_too_much(pod: &PodTemplate<'_>, container: &PodContainer<
 
 /// LIMIT: bytes of the paths that a pod may ask for. Until the API server has looked at a pod, thousands of its containers may have
 /// one name, and so one such annotation.
-const MAX_ALLOW_EXEC: usize = 16 << 10;
+const MAX_ALLOW_EXEC: usize = 4 << 10;
 
 fn workload<'p>(
     pod: &'p PodTemplate<'_>,

@@ -14,7 +14,7 @@ const MOST: usize = 10_000;
 fn server(on_unresolved: &str) -> Result<Server> {
     Server::configured(&json!({
         "baselines": ["containerd"], "modes": { "whitelist": "enforce" },
-        "whitelist": { "allowExec": true, "onUnresolved": on_unresolved },
+        "whitelist": { "allowExec": true, "onUnresolved": on_unresolved, "localhost": "deny" },
     }))
 }
 
@@ -28,12 +28,13 @@ fn mutate(server: &Server, pod: &Value) -> Result<Value> {
 #[test]
 fn what_many_containers_share_is_read_once() -> Result<()> {
     let server = server("allow")?;
-    let digests: serde_json::Map<String, Value> = (0..100_000)
+    // As much as is read of each.
+    let digests: serde_json::Map<String, Value> = (0..20_000)
         .map(|number| (format!("c{number}"), "".into()))
         .collect();
     let named = json!({ "appArmorProfile": { "type": "Localhost", "localhostProfile": "armorgate.web.0" } });
     let images = json!({ "armorgate.dev/images": Value::Object(digests).to_string() });
-    let asked = json!({ "armorgate.dev/allow-exec.a": "/,".repeat(500_000) });
+    let asked = json!({ "armorgate.dev/allow-exec.a": "/,".repeat(2_048) });
     let volumes: Vec<Value> = (0..MOST)
         .map(|number| json!({ "name": format!("v{number}") }))
         .collect();
@@ -41,7 +42,12 @@ fn what_many_containers_share_is_read_once() -> Result<()> {
     let mount = json!([{ "name": "v0", "mountPath": "/mnt" }]);
     for (annotations, context, container) in [
         (images, &named, json!({ "image": IMAGE })),
-        (asked, &json!(null), json!({ "name": "a", "image": IMAGE })),
+        (
+            asked.clone(),
+            &json!(null),
+            json!({ "name": "a", "image": IMAGE }),
+        ),
+        (asked, &named, json!({ "name": "a", "image": IMAGE })),
         (
             json!({}),
             &json!({ "appArmorProfile": padded }),
@@ -88,16 +94,35 @@ fn a_pod_with_more_than_is_read_does_not_pass_in_silence() -> Result<()> {
         let denied = mutate(&denying, &pod)?;
         ensure!(denied["allowed"] == false, "{denied}");
     }
-    // One that asks for too much besides gets nothing of it.
-    let much = json!({
-        "metadata": { "annotations": { "armorgate.dev/allow-exec.web": "/x,".repeat(10_000) } },
-        "spec": { "containers": [{ "name": "web", "image": IMAGE }] },
-    });
-    let answer = mutate(&allowing, &much)?;
+    // What cannot be read may not name a profile that was generated for something else.
+    let named = json!({ "type": "Localhost", "localhostProfile": "armorgate.web.0" });
+    let unread = json!({ "spec": { "containers": [{
+        "name": "web", "image": IMAGE, "args": vec!["x"; MOST + 1], "securityContext": { "appArmorProfile": named },
+    }] } });
+    let answer = allowing.review(&unread)?;
+    let message = answer["status"]["message"].as_str().unwrap_or_default();
     ensure!(
-        answer["warnings"][0]
-            .as_str()
-            .is_some_and(|warning| warning.contains("is over 16 KiB")),
+        answer["allowed"] == false && message.contains("the pod cannot be read"),
+        "{answer}"
+    );
+    // One that asks for too much besides gets nothing of it.
+    let much = |context: &Value| {
+        json!({
+            "metadata": { "annotations": { "armorgate.dev/allow-exec.web": "/x,".repeat(10_000) } },
+            "spec": { "containers": [{ "name": "web", "image": IMAGE, "securityContext": context }] },
+        })
+    };
+    let answer = mutate(&allowing, &much(&json!(null)))?;
+    let warning = answer["warnings"][0].as_str().unwrap_or_default();
+    ensure!(warning.contains("is over 4 KiB"), "{answer}");
+    let answer = mutate(&denying, &much(&json!(null)))?;
+    ensure!(answer["allowed"] == false, "{answer}");
+    // It is no way around what is said of the container's own profile.
+    let own = json!({ "appArmorProfile": { "type": "Localhost", "localhostProfile": "own" } });
+    let answer = mutate(&denying, &much(&own))?;
+    let message = answer["status"]["message"].as_str().unwrap_or_default();
+    ensure!(
+        message.contains("a profile of its own is refused here"),
         "{answer}"
     );
     Ok(())
