@@ -131,15 +131,7 @@ impl Mutator {
                 self.review((&*policy, mode), namespace, &pod, &mut draft)
                     .await;
             }
-            // The API server has read it: there is more of something than is read here.
-            Err(why) => draft.unresolved(
-                &policy,
-                mode,
-                &format!(
-                    "the pod cannot be read: {}",
-                    text::sentence(&why.to_string())
-                ),
-            ),
+            Err(why) => draft.unresolved(&policy, mode, &why.to_string()),
         }
         Ok(draft.finish())
     }
@@ -239,11 +231,8 @@ impl Mutator {
         let pod = match request.take_template() {
             Ok(pod) => pod?,
             Err(why) => {
-                let why = format!(
-                    "the pod cannot be read: {}",
-                    text::sentence(&why.to_string())
-                );
-                return Some(GeneratedNames::untold(mode == Mode::Enforce, &why));
+                let are_enforced = mode == Mode::Enforce;
+                return Some(GeneratedNames::untold(are_enforced, &why.to_string()));
             }
         };
         let nodes = self.gate.nodes.defaults().ok();

@@ -44,6 +44,11 @@ pub enum BadReview {
     },
 }
 
+/// Why a pod is not read. The API server has read it: there is more of something than is read here.
+#[derive(Debug, thiserror::Error)]
+#[error("the pod cannot be read: {0}")]
+pub(super) struct Unreadable(String);
+
 /// What the API server is about to do.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(super) enum Operation {
@@ -154,10 +159,12 @@ impl<'a> ReviewRequest<'a> {
     }
 
     /// The pod, where there is one.
-    pub(super) fn take_template(&mut self) -> serde_json::Result<Option<PodTemplate<'a>>> {
+    pub(super) fn take_template(&mut self) -> Result<Option<PodTemplate<'a>>, Unreadable> {
         match std::mem::take(&mut self.object) {
             Object::Template(pod) => Ok(Some(pod)),
-            Object::Raw(json) => serde_json::from_str(json.get()).map(Some),
+            Object::Raw(json) => serde_json::from_str(json.get())
+                .map(Some)
+                .map_err(|error| Unreadable(one_line(&error))),
             Object::Absent | Object::Read(_) => Ok(None),
         }
     }

@@ -104,6 +104,7 @@ mod tests {
         assert!(secret("Opaque", ".dockerconfigjson").is_none());
         assert!(secret("kubernetes.io/dockerconfigjson", "other").is_none());
     }
+
     #[test]
     fn names_are_kept_once_and_no_more_than_are_read() {
         let names: Vec<String> = (0..2 * MAX_SECRETS)

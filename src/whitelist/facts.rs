@@ -1,7 +1,5 @@
 //! What decides a generated profile, as bytes: its name is made of their hash.
 
-use std::{fmt, io::Write as _};
-
 use super::{MountKind, Mounts, Workload, request::Terms};
 use crate::image::ImageDigest;
 
@@ -40,7 +38,7 @@ pub(super) fn facts<S: AsRef<str>>(
         facts.text(word(&mount.kind));
     }
     facts.texts(&workload.allow_exec);
-    facts.display(&terms.baseline);
+    facts.text(&terms.baseline.to_string());
     facts.text(terms.stage.as_str());
     facts.text(terms.partial_stage.as_str());
     facts.flag(terms.mounts == Mounts::Open);
@@ -68,19 +66,6 @@ impl Facts {
 
     fn text(&mut self, text: &str) {
         self.bytes(text.as_bytes());
-    }
-
-    /// The same of what is written, without a string in between.
-    fn display(&mut self, value: &impl fmt::Display) {
-        let at = self.0.len();
-        self.number(0);
-        let begin = self.0.len();
-        // Writing to bytes in memory does not fail.
-        let _ = write!(self.0, "{value}");
-        let length = (self.0.len() - begin) as u64;
-        if let Some(number) = self.0.get_mut(at..begin) {
-            number.copy_from_slice(&length.to_le_bytes());
-        }
     }
 
     fn option(&mut self, text: Option<&impl AsRef<str>>) {

@@ -97,8 +97,9 @@ pub(crate) fn asked(pod: &Value) -> Result<String> {
         .to_owned())
 }
 
-/// What the kernel says that the processes of a pod's container run under, without those of the sandbox: label and mode. One that
-/// ends meanwhile has none.
+/// What the kernel says that the processes of a pod's container run under: label and mode. Without those of the sandbox, and without
+/// the runtime's own, which becomes a probe's program and is in the container's control group before it is under the profile. One
+/// that has ended meanwhile has no label.
 pub(crate) fn labels(world: &World, pod: &Value) -> Result<Vec<String>> {
     let id = pod["metadata"]["uid"].as_str().context("a uid")?;
     let container = pod["status"]["containerStatuses"][0]["containerID"]
@@ -106,7 +107,12 @@ pub(crate) fn labels(world: &World, pod: &Value) -> Result<Vec<String>> {
         .context("a container")?;
     let container = container.trim_start_matches("containerd://");
     let script = format!(
-        "for process in $(cat $(find /sys/fs/cgroup/kubepods -path '*{id}/{container}*' -name cgroup.procs)); do cat /proc/$process/attr/current 2>/dev/null || true; done"
+        "for process in $(cat $(find /sys/fs/cgroup/kubepods -path '*{id}/{container}*' -name cgroup.procs)); do
+            case $(cat /proc/$process/comm 2>/dev/null) in
+                runc*) ;;
+                *) cat /proc/$process/attr/current 2>/dev/null || true ;;
+            esac
+        done"
     );
     let labels = world.node.must(&script)?;
     Ok(labels.lines().map(str::to_owned).collect())
