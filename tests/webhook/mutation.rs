@@ -34,7 +34,7 @@ fn what_many_containers_share_is_read_once() -> Result<()> {
         .collect();
     let named = json!({ "appArmorProfile": { "type": "Localhost", "localhostProfile": "armorgate.web.0" } });
     let images = json!({ "armorgate.dev/images": Value::Object(digests).to_string() });
-    let asked = json!({ "armorgate.dev/allow-exec.a": "/,".repeat(2_048) });
+    let asked = json!({ "armorgate.dev/allow-exec.a": "/bin/x,".repeat(585) });
     let volumes: Vec<Value> = (0..MOST)
         .map(|number| json!({ "name": format!("v{number}") }))
         .collect();
